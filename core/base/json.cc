@@ -1,0 +1,35 @@
+#include "core/base/json.h"
+
+#include <set>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/base/file.h"
+
+namespace regroup {
+
+Json parse_json(std::string_view text, const std::string& where) {
+  std::vector<std::set<std::string>> open_objects;
+  const auto no_repeated_key = [&](int, Json::parse_event_t event, Json& value) {
+    if (event == Json::parse_event_t::object_start) open_objects.emplace_back();
+    if (event == Json::parse_event_t::object_end) open_objects.pop_back();
+    if (event == Json::parse_event_t::key && !open_objects.back().insert(value.get<std::string>()).second)
+      throw UserError({.where = where, .what = "the key " + value.dump() + " is there twice"});
+    return true;
+  };
+  try {
+    return Json::parse(text.begin(), text.end(), no_repeated_key);
+  } catch (const Json::exception& error) {
+    throw UserError({.where = where, .what = "not valid JSON", .found = error.what()});
+  }
+}
+
+Json read_json(const std::filesystem::path& path) {
+  return parse_json(read_text(path), path.string());
+}
+
+std::string to_text(const Json& json) {
+  return json.dump(2, ' ', false) + "\n";
+}
+
+}  // namespace regroup

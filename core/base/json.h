@@ -1,0 +1,22 @@
+// JSON that keeps the order of its keys, read with errors that name the file and written as the hub's tools
+// do.
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+namespace regroup {
+
+using Json = nlohmann::ordered_json;
+
+// Parses `text`; `where` names it in the UserError that malformed text or a repeated key causes.
+Json parse_json(std::string_view text, const std::string& where);
+
+Json read_json(const std::filesystem::path& path);
+
+// Two spaces, newline at the end.
+std::string to_text(const Json& json);
+
+}  // namespace regroup

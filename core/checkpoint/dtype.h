@@ -1,0 +1,42 @@
+// Element types of stored tensors: the names of the safetensors format.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace regroup::checkpoint {
+
+enum class DType {
+  kBool,
+  kF4,
+  kF6E2M3,
+  kF6E3M2,
+  kU8,
+  kI8,
+  kF8E5M2,
+  kF8E4M3,
+  kF8E8M0,
+  kF8E4M3Fnuz,
+  kF8E5M2Fnuz,
+  kI16,
+  kU16,
+  kF16,
+  kBF16,
+  kI32,
+  kU32,
+  kF32,
+  kC64,
+  kF64,
+  kI64,
+  kU64,
+};
+
+std::string_view dtype_name(DType dtype);  // "BF16"
+std::optional<DType> dtype_from_name(std::string_view name);
+int dtype_bits(DType dtype);  // 16
+
+// What weights may be stored in: arithmetic on anything else would be a guess.
+bool is_plain_float(DType dtype);  // F64, F32, F16, BF16
+
+}  // namespace regroup::checkpoint

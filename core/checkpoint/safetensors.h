@@ -1,0 +1,94 @@
+// The safetensors file format: 8 bytes little-endian header length N, N bytes of JSON, then the tensors'
+// bytes.
+//
+//   { "__metadata__": {string: string}, NAME: {"dtype": "BF16", "shape": [..], "data_offsets": [begin, end]},
+//   ... }
+//
+// The rules enforced here are those of the reference implementation (safetensors/src/tensor.rs): N <=
+// 100,000,000, the header begins with '{' and may be padded with spaces, offsets start at 0 and follow each
+// other without a hole or an overlap, end - begin is exactly what dtype and shape say, and the last tensor
+// ends with the file. In addition repeated names are refused by name. Every violation is a UserError that
+// names the file and the tensor.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/file.h"
+#include "core/checkpoint/dtype.h"
+
+namespace regroup::checkpoint {
+
+struct TensorInfo {
+  std::string name;
+  DType dtype = DType::kF32;
+  std::vector<std::int64_t> shape;
+  std::uint64_t begin = 0, end = 0;  // within the data section
+
+  std::uint64_t bytes() const { return end - begin; }
+  std::int64_t elements() const;
+  bool operator==(const TensorInfo&) const = default;
+};
+
+// "[4096, 4096]"
+std::string shape_text(std::span<const std::int64_t> shape);
+
+struct SafetensorsHeader {
+  std::vector<TensorInfo> tensors;  // in the order of their bytes
+  std::map<std::string, std::string> metadata;
+  std::uint64_t data_begin = 0;  // 8 + N
+};
+
+// The pure part of reading: `prefix` is the file's first 8 + N bytes (or fewer, if the file is cut off),
+// `file_bytes` its size, `where` its name for messages.
+SafetensorsHeader parse_safetensors_header(std::span<const std::byte> prefix, std::uint64_t file_bytes,
+                                           const std::string& where);
+
+// Header bytes (length, JSON, padding to a multiple of 8) for tensors laid out in the given order; fills
+// their offsets.
+std::string encode_safetensors_header(std::vector<TensorInfo>& tensors,
+                                      const std::map<std::string, std::string>& metadata);
+
+// Reads with pread: opening a file of any size touches its header only, and reading a tensor leaves no
+// mapping behind.
+class SafetensorsReader {
+ public:
+  explicit SafetensorsReader(const std::filesystem::path& path);
+  const SafetensorsHeader& header() const { return header_; }
+  const std::filesystem::path& path() const { return file_.path(); }
+  // `out.size()` bytes of `tensor` from its byte `offset` on.
+  void read(const TensorInfo& tensor, std::uint64_t offset, std::span<std::byte> out) const;
+
+ private:
+  File file_;
+  SafetensorsHeader header_;
+};
+
+// Writes the tensors' bytes in the order announced, any number of bytes a call; hashes while it writes.
+class SafetensorsWriter {
+ public:
+  // Order of `tensors` is kept. The reference writer's order (dtype alignment descending, then name) is
+  // sort_as_reference()'s business.
+  SafetensorsWriter(const std::filesystem::path& path, std::vector<TensorInfo> tensors,
+                    const std::map<std::string, std::string>& metadata);
+  void append(std::span<const std::byte> bytes);
+  // Checks that all announced bytes came, syncs, and re-reads the header. Returns the file's SHA-256.
+  std::string finish();
+
+ private:
+  File file_;
+  std::uint64_t expected_ = 0, written_ = 0;
+  struct Hashing;
+  std::shared_ptr<Hashing> hashing_;  // a thread that hashes behind the writer
+};
+
+void sort_as_reference(std::vector<TensorInfo>& tensors);
+
+}  // namespace regroup::checkpoint

@@ -1,0 +1,33 @@
+// File formats of token data, one row each. See uptraining engines' readers: llm.c dev/data/data_common.py,
+// Megatron indexed_dataset.py, nanoGPT data/*/prepare.py.
+//
+//   text     UTF-8, documents apart by lines holding only <|endoftext|>
+//   jsonl    one object a line, its "text" a document
+//   llm.c    256 int32 (magic 20240520 version 1: uint16 ids; magic 20240801 version 7: uint32 ids; count),
+//   then ids megatron PREFIX.idx ("MMIDIDX\0\0", version 1, dtype code, lengths, pointers, documents) +
+//   PREFIX.bin nanogpt  bare uint16 ids; has no header, so it is read only when it is named
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string_view>
+
+#include "core/data/token_stream.h"
+
+namespace regroup::data {
+
+struct DataFormat {
+  std::string_view name, summary;
+  // True when the file at `path` surely is of this format; null for a format without a header.
+  bool (*recognises)(const std::filesystem::path& path);
+  // Appends the file's documents to `stream`.
+  void (*read)(const std::filesystem::path& path, const tokenizer::Tokenizer* tokenizer,
+               const ReadOptions& options, TokenStream& stream);
+  // Writes the stream as `path` (for megatron: `path` without extension + .bin and .idx); null: read only.
+  void (*write)(const std::filesystem::path& path, const TokenStream& stream, std::int64_t vocab_size);
+};
+
+std::span<const DataFormat> data_formats();
+const DataFormat& data_format(std::string_view name);  // UserError lists the names
+
+}  // namespace regroup::data

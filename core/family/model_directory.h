@@ -1,0 +1,40 @@
+// Opening a model: config.json, its family, and weights that belong to it, all checked before anything is
+// done.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/checkpoint/checkpoint.h"
+#include "core/family/family.h"
+
+namespace regroup::family {
+
+struct ModelTensor {
+  checkpoint::StoredTensor stored;
+  Part part = Part::kUnused;
+  std::int64_t layer = -1;
+};
+
+struct ModelDirectory {
+  std::filesystem::path path;
+  Json config_json;
+  const Family* family = nullptr;
+  ModelConfig config;
+  checkpoint::Checkpoint checkpoint;
+  std::vector<ModelTensor> tensors;  // every stored tensor, in file order
+
+  // Null where the model has no such part (a bias, a tied head).
+  const ModelTensor* find(Part part, std::int64_t layer = -1) const;
+  std::int64_t parameters() const;  // without buffers, tied weights once
+  checkpoint::DType dtype() const;  // of the weights: the one that most elements have
+};
+
+// UserError if the directory is no checkpoint of a known family; if it is quantized, an adapter, or needs
+// remote code (auto_map); or if weights are missing, unclaimed, of the wrong shape or of a type we cannot
+// compute in: those are reported together, by name.
+ModelDirectory open_model(const std::filesystem::path& path);
+
+}  // namespace regroup::family

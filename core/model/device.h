@@ -1,0 +1,20 @@
+// Devices by name, and threads.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <string>
+
+namespace regroup::model {
+
+// "cpu", "cuda", "cuda:1". A GPU needs a LibTorch built for it: its libraries are loaded here, at the first
+// use. UserError when there is no such device, saying what this LibTorch can do.
+at::Device open_device(const std::string& name);
+
+// Bytes a model may take: free memory of the device, or what the machine and its cgroup have left.
+std::uint64_t available_memory(at::Device device);
+
+// "fp32" | "bf16" | "fp16" | "fp64"; UserError naming `flag`.
+at::ScalarType parse_dtype(const std::string& name, const std::string& flag);
+
+}  // namespace regroup::model

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# What a machine needs: Debian/Ubuntu packages, and the PyTorch wheel (it carries LibTorch) in .venv.
+# Does nothing that is already done, and then needs no network. A CMAKE_PREFIX_PATH that leads to a LibTorch of your own
+# is taken instead of the wheel.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+torch_version=2.13.0
+packages=(g++ cmake ninja-build ccache git pkg-config python3 python3-venv
+  libcli11-dev libspdlog-dev libfmt-dev libgtest-dev nlohmann-json3-dev libsentencepiece-dev libssl-dev libboost-dev
+  clang clang-format bible-kjv)
+
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
+done
+if ((${#missing[@]})); then
+  as_root=()
+  if ((EUID != 0)); then
+    if sudo -n true 2>/dev/null; then
+      as_root=(sudo -n)
+    else
+      echo "setup: these packages are missing: ${missing[*]}" >&2
+      echo "setup: install them with: sudo apt-get install --no-install-recommends ${missing[*]}" >&2
+      exit 2
+    fi
+  fi
+  echo "setup: installing ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  "${as_root[@]}" apt-get update -qq
+  "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+if [[ -n "${CMAKE_PREFIX_PATH:-}" ]]; then
+  echo "setup: taking LibTorch from CMAKE_PREFIX_PATH"
+elif ! compgen -G '.venv/lib/python3*/site-packages/torch/lib/libtorch_cpu.so' >/dev/null; then
+  echo "setup: installing torch $torch_version into .venv"
+  python3 -m venv .venv
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps "torch==$torch_version"
+fi
