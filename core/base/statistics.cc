@@ -1,0 +1,83 @@
+#include "core/base/statistics.h"
+
+#include <boost/math/distributions/normal.hpp>
+#include <boost/math/distributions/students_t.hpp>
+#include <cmath>
+#include <vector>
+
+#include "core/base/error.h"
+
+namespace regroup {
+namespace {
+
+// Neumaier's variant of Kahan summation.
+class Sum {
+ public:
+  void add(double value) {
+    const double next = total_ + value;
+    lost_ += std::abs(total_) >= std::abs(value) ? (total_ - next) + value : (value - next) + total_;
+    total_ = next;
+  }
+  double value() const { return total_ + lost_; }
+
+ private:
+  double total_ = 0, lost_ = 0;
+};
+
+template <typename At>
+Estimate estimate_mean(std::int64_t size, std::span<const std::int64_t> ends, const At& at) {
+  check(!ends.empty() && ends.front() > 0 && ends.back() == size, "clusters must cover all observations");
+  std::vector<double> sums, counts;
+  Sum total;
+  std::int64_t begin = 0;
+  for (const std::int64_t end : ends) {
+    check(end > begin, "a cluster must hold an observation");
+    Sum sum;
+    for (std::int64_t i = begin; i < end; ++i) sum.add(at(static_cast<std::size_t>(i)));
+    sums.push_back(sum.value());
+    counts.push_back(static_cast<double>(end - begin));
+    total.add(sum.value());
+    begin = end;
+  }
+  const auto clusters = static_cast<double>(ends.size()), n = static_cast<double>(size);
+  Estimate estimate{
+      .mean = total.value() / n, .clusters = static_cast<std::int64_t>(ends.size()), .observations = size};
+  if (ends.size() < 2) return estimate;
+  Sum squares;
+  for (std::size_t c = 0; c < sums.size(); ++c) squares.add(std::pow(sums[c] - estimate.mean * counts[c], 2));
+  estimate.standard_error = std::sqrt(clusters / (clusters - 1) * squares.value()) / n;
+  return estimate;
+}
+
+}  // namespace
+
+Estimate clustered_mean(std::span<const double> values, std::span<const std::int64_t> ends) {
+  return estimate_mean(std::ssize(values), ends, [&](std::size_t i) { return values[i]; });
+}
+
+Estimate clustered_mean_difference(std::span<const double> values, std::span<const double> reference,
+                                   std::span<const std::int64_t> ends) {
+  check(values.size() == reference.size(), "a paired difference needs pairs");
+  return estimate_mean(std::ssize(values), ends, [&](std::size_t i) { return values[i] - reference[i]; });
+}
+
+double student_t_quantile(double probability, double degrees) {
+  return boost::math::quantile(boost::math::students_t(degrees), probability);
+}
+
+double normal_quantile(double probability) {
+  return boost::math::quantile(boost::math::normal(), probability);
+}
+
+double one_sided_width(const Estimate& estimate, double confidence) {
+  check(estimate.clusters >= 2, "an interval needs two clusters");
+  return student_t_quantile(confidence, static_cast<double>(estimate.clusters - 1));
+}
+
+std::optional<Interval> confidence_interval(const Estimate& estimate, double confidence) {
+  if (!estimate.standard_error) return std::nullopt;
+  const double width = one_sided_width(estimate, (1 + confidence) / 2) * *estimate.standard_error;
+  return Interval{estimate.mean - width, estimate.mean + width};
+}
+
+}  // namespace regroup
