@@ -43,9 +43,13 @@ struct ModelConfig {
 // llama3).
 std::vector<double> rope_frequencies(const ModelConfig& config);
 
+// The same rounded to float32 at every step, in HF's order: what a model that is not run in fp64 was trained
+// with. At position p a last-place difference in a frequency is p last places in an angle.
+std::vector<float> rope_frequencies_float32(const ModelConfig& config);
+
 // Matmul parameters N: every weight that multiplies an activation, the output projection included, the
-// embedding look-up not. A training step costs 6N + 6·L·T·M FLOPs a token, causal attention counted at half
-// (Chinchilla, appendix F).
+// embedding look-up not. A training step costs 6N + 6·L·T·H·D FLOPs a token (H·D is M in most models), causal
+// attention counted at half (Chinchilla, appendix F).
 std::int64_t matmul_parameters(const ModelConfig& config);
 double training_flops_per_token(const ModelConfig& config, std::int64_t sequence_length);
 

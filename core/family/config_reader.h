@@ -1,0 +1,44 @@
+// Typed access to the keys of a config.json. Every wrong value is a UserError that names file, key, what was
+// expected and what is there. A key whose value is null counts as absent, as HF reads it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "core/base/json.h"
+
+namespace regroup::family {
+
+class ConfigReader {
+ public:
+  // Keeps references to `json`; `where` names it in errors.
+  ConfigReader(const Json& json, std::string where);
+
+  bool has(std::string_view key) const;
+
+  // A count: a whole number from 1 to `most`. (The default keeps every product of two counts in 64 bits.)
+  std::int64_t count(std::string_view key, std::int64_t most = kMostCount) const;
+  std::int64_t count_or(std::string_view key, std::int64_t fallback) const;
+
+  // A number above zero.
+  double positive(std::string_view key) const;
+  double positive_or(std::string_view key, double fallback) const;
+
+  bool boolean_or(std::string_view key, bool fallback) const;
+  std::string text_or(std::string_view key, std::string_view fallback) const;
+
+  // The object under `key`, in errors "where: 'key.…'"; an empty object if there is none.
+  ConfigReader object(std::string_view key) const;
+
+  [[noreturn]] void refuse(std::string_view key, std::string expected, std::string remedy = {}) const;
+
+ private:
+  static constexpr std::int64_t kMostCount = 2'147'483'647;
+  const Json* find(std::string_view key) const;
+
+  const Json* json_;
+  std::string where_, prefix_;
+};
+
+}  // namespace regroup::family
