@@ -1,5 +1,5 @@
 // A directory of weights as one set of named tensors: model.safetensors, or the shards that
-// model.safetensors.index.json names.
+// model.safetensors.index.json names. Where both are there the single file is read, as transformers does.
 //
 // Opening checks what an engine trusts blindly: every shard that the index names exists and is whole, every
 // tensor is in the shard that the index gives for it and nowhere else, and no shard holds a tensor that the
@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,6 +22,10 @@ namespace regroup::checkpoint {
 
 inline constexpr std::string_view kSingleFile = "model.safetensors";
 inline constexpr std::string_view kIndexFile = "model.safetensors.index.json";
+
+// Tensor name -> file name: the weight_map of an index. UserError naming `where` unless it is one, or if a
+// file is not a .safetensors file inside the directory.
+std::map<std::string, std::string> parse_index(std::string_view text, const std::string& where);
 
 struct StoredTensor {
   const TensorInfo* info = nullptr;
@@ -41,6 +46,8 @@ class Checkpoint {
   void read(const StoredTensor& tensor, std::span<std::byte> out) const;  // the whole tensor
 
  private:
+  void open_shards();
+
   std::filesystem::path directory_;
   std::vector<SafetensorsReader> files_;
   bool sharded_ = false;
