@@ -44,6 +44,7 @@ struct SafetensorsHeader {
   std::vector<TensorInfo> tensors;  // in the order of their bytes
   std::map<std::string, std::string> metadata;
   std::uint64_t data_begin = 0;  // 8 + N
+  bool operator==(const SafetensorsHeader&) const = default;
 };
 
 // The pure part of reading: `prefix` is the file's first 8 + N bytes (or fewer, if the file is cut off),
@@ -71,24 +72,33 @@ class SafetensorsReader {
   SafetensorsHeader header_;
 };
 
-// Writes the tensors' bytes in the order announced, any number of bytes a call; hashes while it writes.
+// Writes the tensors' bytes in the order announced, any number of bytes a call. SHA-256 is computed by a
+// thread beside, and write-back to the disk starts at once, so that finish() has little left to do.
 class SafetensorsWriter {
  public:
-  // Order of `tensors` is kept. The reference writer's order (dtype alignment descending, then name) is
-  // sort_as_reference()'s business.
+  // Order of `tensors` is kept. The reference writer's order is sort_as_reference()'s business.
   SafetensorsWriter(const std::filesystem::path& path, std::vector<TensorInfo> tensors,
                     const std::map<std::string, std::string>& metadata);
+  // Returns when the bytes are both written and hashed.
   void append(std::span<const std::byte> bytes);
+  // The same for a buffer that the caller gives away. Returns when its bytes are written; they are hashed
+  // while the caller fills the buffer that it gets back, an earlier one or an empty one. Few are in flight.
+  [[nodiscard]] std::vector<std::byte> exchange(std::vector<std::byte> full);
   // Checks that all announced bytes came, syncs, and re-reads the header. Returns the file's SHA-256.
   std::string finish();
 
  private:
+  void write(std::span<const std::byte> bytes);
+
   File file_;
-  std::uint64_t expected_ = 0, written_ = 0;
-  struct Hashing;
-  std::shared_ptr<Hashing> hashing_;  // a thread that hashes behind the writer
+  SafetensorsHeader header_;
+  std::uint64_t expected_ = 0, written_ = 0, writeback_at_ = 0;
+  class Hashing;
+  std::shared_ptr<Hashing> hashing_;
 };
 
+// The order of the reference writer: dtypes from the last of the enumeration to the first (so that every
+// tensor is aligned to its elements), then names.
 void sort_as_reference(std::vector<TensorInfo>& tensors);
 
 }  // namespace regroup::checkpoint
