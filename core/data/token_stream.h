@@ -2,8 +2,9 @@
 //
 // Text becomes documents at lines that hold only `<|endoftext|>`, newlines stripped at both ends of each,
 // empty ones dropped; each document is the tokenizer's document start (BOS) and its ids, nothing after it.
-// Files follow each other in the order given, each starting a document. Ready token shards are taken as they
-// are: nothing is added to them.
+// Line ends are "\n" or "\r\n" and stay inside documents as they are; a byte order mark at the start of a
+// file is no part of its text. Files follow each other in the order given, each starting a document. Ready
+// token shards are taken as they are: nothing is added to them.
 #pragma once
 
 #include <cstdint>
@@ -30,6 +31,7 @@ struct ReadOptions {
   std::string format = "auto";  // a row of data_formats(), or "auto": by the file's header
   bool document_start = true;   // false: --no-bos
   std::int64_t vocab_size = 0;  // ids at or above it are refused, naming file and position; 0: not checked
+  int threads = 0;              // 0: as many as there are cores; changes no id
 };
 
 // UserError for an empty file, text that is not UTF-8 (names the byte), a shard with a lying header, an id
@@ -39,6 +41,9 @@ TokenStream read_tokens(const std::vector<std::filesystem::path>& files,
 
 // The documents of a text, as views into it.
 std::vector<std::string_view> split_documents(std::string_view text);
+
+// Without the line ends at both ends.
+std::string_view strip_newlines(std::string_view text);
 
 // UserError naming `where` and the offending byte's position unless `text` is UTF-8.
 void require_utf8(std::string_view text, const std::string& where);

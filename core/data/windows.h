@@ -14,12 +14,14 @@ struct Window {
 };
 
 // Evaluation: inputs [iW, min((i+1)W, N-1)) for all i, so that every token but the stream's first is a target
-// exactly once. `tokens` is N >= 2.
+// exactly once. UserError unless `tokens`, N, is at least 2.
 std::vector<Window> consecutive_windows(std::int64_t tokens, std::int64_t window);
 
 // Training: the order of inputs as a pure function of (seed, position), so that a resumed run needs no state.
-// An epoch is all disjoint windows of length T from a random offset in [0, T), in a random order; every epoch
-// has its own offset and order.
+// An epoch is disjoint windows of length T, one after the other from a random offset in [0, T), in a random
+// order: as many as fit at every offset, so that epochs are equally long. Every epoch has its own offset and
+// order; the up to 2T - 1 tokens that one leaves out at the ends come in others. Fewer than 2T tokens make
+// one window an epoch, anywhere; fewer than T + 1 are a UserError.
 class ShuffledWindows {
  public:
   ShuffledWindows(std::int64_t tokens, std::int64_t length, std::uint64_t seed);

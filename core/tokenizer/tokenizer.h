@@ -19,6 +19,10 @@ class Tokenizer {
   virtual ~Tokenizer() = default;
   // Ids of `text` alone: no BOS, no EOS, and the names of special tokens inside the text are text.
   virtual std::vector<Token> encode(std::string_view text) const = 0;
+  // Cuts `text` so that encode(text) is the ids of the parts, one after the other: a long text can be encoded
+  // by several threads and in little memory. One part where the tokenizer knows no such place.
+  virtual std::vector<std::string_view> parts(std::string_view text) const { return {text}; }
+  // Ids that the tokenizer does not know (a model's vocabulary may be padded) read as its unknown token.
   virtual std::string decode(std::span<const Token> tokens) const = 0;
   virtual std::int64_t vocab_size() const = 0;
   // What a document starts with: the BOS id if the tokenizer asks for one (add_bos_token, or the default of

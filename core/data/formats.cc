@@ -1,0 +1,33 @@
+#include "core/data/formats.h"
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/data/text_formats.h"
+
+namespace regroup::data {
+
+std::span<const DataFormat> data_formats() {
+  static constexpr std::array<DataFormat, 2> formats = {{
+      {"text", "UTF-8 text, documents apart by lines holding only <|endoftext|>", nullptr, read_text_file,
+       nullptr},
+      {"jsonl", "one JSON object a line, its \"text\" a document", is_jsonl, read_jsonl_file, nullptr},
+  }};
+  return formats;
+}
+
+const DataFormat& data_format(std::string_view name) {
+  std::vector<std::string> names;
+  for (const DataFormat& format : data_formats()) {
+    if (format.name == name) return format;
+    names.emplace_back(format.name);
+  }
+  throw UserError({.where = "data format",
+                   .what = "unknown name",
+                   .expected = "one of " + list_some(names),
+                   .found = "'" + std::string(name) + "'"});
+}
+
+}  // namespace regroup::data

@@ -1,0 +1,99 @@
+#include "core/data/text_formats.h"
+
+#include <algorithm>
+#include <fstream>
+
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "core/base/json.h"
+#include "core/data/encode.h"
+
+namespace regroup::data {
+namespace {
+
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+
+const tokenizer::Tokenizer& need(const tokenizer::Tokenizer* tokenizer, const std::filesystem::path& path) {
+  if (tokenizer == nullptr)
+    throw UserError({.where = path.string(),
+                     .what = "text without a tokenizer",
+                     .remedy = "Give a model directory with a tokenizer, or token shards"});
+  return *tokenizer;
+}
+
+[[noreturn]] void no_documents(const std::filesystem::path& path) {
+  throw UserError({.where = path.string(), .what = "holds no text"});
+}
+
+std::string_view without_mark(std::string_view text) {
+  return text.starts_with(kByteOrderMark) ? text.substr(kByteOrderMark.size()) : text;
+}
+
+// Takes a line off the front of `rest`, its end included.
+std::string_view take_line(std::string_view& rest) {
+  const std::size_t size = std::min(rest.find('\n'), rest.size() - 1) + 1;
+  const std::string_view line = rest.substr(0, size);
+  rest.remove_prefix(size);
+  return line;
+}
+
+bool is_blank(std::string_view line) {
+  return line.find_first_not_of(" \t\r\n") == line.npos;
+}
+
+std::string text_of_line(std::string_view line, const std::string& where) {
+  const Json object = parse_json(line, where);
+  const auto text = object.is_object() ? object.find("text") : object.end();
+  if (text == object.end() || !text->is_string())
+    throw UserError({.where = where,
+                     .what = "no document",
+                     .expected = "an object with a \"text\" that is a string",
+                     .found = object.is_object() ? "none" : object.type_name()});
+  return text->get<std::string>();
+}
+
+}  // namespace
+
+void read_text_file(const std::filesystem::path& path, const tokenizer::Tokenizer* tokenizer,
+                    const ReadOptions& options, TokenStream& stream) {
+  const std::string text = read_text(path);
+  require_utf8(text, path.string());
+  const auto& encoder = need(tokenizer, path);
+  const auto documents = split_documents(without_mark(text));
+  if (documents.empty()) no_documents(path);
+  encode_documents(documents, encoder, options, stream);
+  stream.convention = convention_of("documents apart by lines holding only <|endoftext|>", encoder, options);
+}
+
+bool is_jsonl(const std::filesystem::path& path) {
+  if (path.extension() == ".jsonl") return true;
+  std::ifstream file(path, std::ios::binary);
+  if (file.peek() != '{') return false;
+  std::string line;
+  std::getline(file, line);
+  const Json object = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+  return object.is_object() && object.contains("text") && object["text"].is_string();
+}
+
+void read_jsonl_file(const std::filesystem::path& path, const tokenizer::Tokenizer* tokenizer,
+                     const ReadOptions& options, TokenStream& stream) {
+  const std::string file = read_text(path);
+  require_utf8(file, path.string());
+  const auto& encoder = need(tokenizer, path);
+  std::vector<std::string> texts;
+  std::string_view rest = without_mark(file);
+  for (int line_number = 1; !rest.empty(); ++line_number) {
+    const std::string_view line = take_line(rest);
+    if (is_blank(line)) continue;
+    texts.push_back(text_of_line(line, path.string() + ", line " + std::to_string(line_number)));
+  }
+  std::vector<std::string_view> documents;
+  for (const std::string& text : texts)
+    if (const std::string_view document = strip_newlines(text); !document.empty())
+      documents.push_back(document);
+  if (documents.empty()) no_documents(path);
+  encode_documents(documents, encoder, options, stream);
+  stream.convention = convention_of("a document is the \"text\" of a line", encoder, options);
+}
+
+}  // namespace regroup::data

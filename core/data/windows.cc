@@ -1,0 +1,58 @@
+#include "core/data/windows.h"
+
+#include <algorithm>
+#include <string>
+
+#include "core/base/error.h"
+#include "core/base/random.h"
+
+namespace regroup::data {
+namespace {
+
+void require_tokens(std::int64_t tokens, std::int64_t needed) {
+  if (tokens >= needed) return;
+  throw UserError({.where = "data",
+                   .what = "too few tokens",
+                   .expected = "at least " + std::to_string(needed),
+                   .found = std::to_string(tokens),
+                   .remedy = "Give more text, or a shorter window"});
+}
+
+void require_length(std::int64_t length) {
+  if (length < 1)
+    throw UserError({.where = "data",
+                     .what = "a window without tokens",
+                     .expected = "a window of at least 1",
+                     .found = std::to_string(length)});
+}
+
+}  // namespace
+
+std::vector<Window> consecutive_windows(std::int64_t tokens, std::int64_t window) {
+  require_length(window);
+  require_tokens(tokens, 2);
+  const std::int64_t inputs = tokens - 1;
+  std::vector<Window> windows;
+  for (std::int64_t begin = 0; begin < inputs; begin += window)
+    windows.push_back({begin, std::min(window, inputs - begin)});
+  return windows;
+}
+
+ShuffledWindows::ShuffledWindows(std::int64_t tokens, std::int64_t length, std::uint64_t seed)
+    : tokens_(tokens), length_(length), seed_(seed) {
+  require_length(length);
+  require_tokens(tokens, length + 1);
+  per_epoch_ = std::max<std::int64_t>(1, (tokens - length) / length);
+}
+
+Window ShuffledWindows::at(std::int64_t position) const {
+  check(position >= 0, "positions count from 0");
+  const std::int64_t epoch = position / per_epoch_, index = position % per_epoch_;
+  RandomStream random(seed_, "training windows, epoch " + std::to_string(epoch));
+  const auto offset = random.below(static_cast<std::uint64_t>(std::min(length_, tokens_ - length_)));
+  const auto shuffled =
+      permute_index(static_cast<std::uint64_t>(index), static_cast<std::uint64_t>(per_epoch_), random.bits());
+  return {static_cast<std::int64_t>(offset + shuffled * static_cast<std::uint64_t>(length_)), length_};
+}
+
+}  // namespace regroup::data

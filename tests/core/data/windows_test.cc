@@ -1,0 +1,95 @@
+#include "core/data/windows.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "core/base/error.h"
+#include "tests/support/expect_error.h"
+
+namespace regroup::data {
+namespace {
+
+TEST(ConsecutiveWindows, ScoreEveryTokenButTheFirstOnce) {
+  for (std::int64_t tokens = 2; tokens < 40; ++tokens)
+    for (std::int64_t length = 1; length < 45; ++length) {
+      std::int64_t next = 0;
+      for (const Window& window : consecutive_windows(tokens, length)) {
+        EXPECT_EQ(window.begin, next);
+        EXPECT_TRUE(window.length == length || window.begin + window.length == tokens - 1);
+        EXPECT_GE(window.length, 1);
+        next += window.length;
+      }
+      EXPECT_EQ(next, tokens - 1);
+    }
+}
+
+TEST(ConsecutiveWindows, RefuseTooFewTokens) {
+  EXPECT_EQ(testing::user_error_of([] { consecutive_windows(1, 4); }),
+            "data: too few tokens: expected at least 2, found 1. Give more text, or a shorter window");
+  EXPECT_CONTAINS(testing::user_error_of([] { consecutive_windows(9, 0); }), "a window of at least 1");
+}
+
+std::vector<Window> epoch_of(const ShuffledWindows& windows, std::int64_t epoch, std::int64_t per_epoch) {
+  std::vector<Window> all;
+  for (std::int64_t i = 0; i < per_epoch; ++i) all.push_back(windows.at(epoch * per_epoch + i));
+  return all;
+}
+
+TEST(ShuffledWindows, AnEpochIsDisjointNeighboursInsideTheStream) {
+  for (const std::int64_t tokens : {17, 20, 24, 25, 100, 1000}) {
+    const std::int64_t length = 8, per_epoch = (tokens - length) / length;
+    const ShuffledWindows windows(tokens, length, 3);
+    for (std::int64_t epoch = 0; epoch < 50; ++epoch) {
+      auto all = epoch_of(windows, epoch, per_epoch);
+      std::ranges::sort(all, {}, &Window::begin);
+      EXPECT_GE(all.front().begin, 0);
+      EXPECT_LT(all.front().begin, length);
+      EXPECT_LT(all.back().begin + length, tokens) << "the last target is inside";
+      for (std::size_t i = 0; i < all.size(); ++i)
+        EXPECT_EQ(all[i], (Window{all.front().begin + static_cast<std::int64_t>(i) * length, length}));
+    }
+  }
+}
+
+TEST(ShuffledWindows, EveryOffsetAndEveryPlaceComesUp) {
+  const ShuffledWindows windows(100, 8, 5);
+  std::set<std::int64_t> offsets, first_places;
+  for (std::int64_t epoch = 0; epoch < 400; ++epoch) {
+    const auto all = epoch_of(windows, epoch, 11);
+    offsets.insert(all.front().begin % 8);
+    first_places.insert(all.front().begin / 8);
+  }
+  EXPECT_EQ(offsets.size(), 8u);
+  EXPECT_EQ(first_places.size(), 11u);
+}
+
+TEST(ShuffledWindows, ArePureFunctionsOfSeedAndPosition) {
+  const ShuffledWindows one(10000, 16, 7), same(10000, 16, 7), other(10000, 16, 8);
+  int differ_by_seed = 0, differ_by_epoch = 0;
+  const std::int64_t per_epoch = (10000 - 16) / 16;
+  for (std::int64_t i = 2 * per_epoch - 1; i >= 0; --i) EXPECT_EQ(one.at(i), same.at(i));
+  for (std::int64_t i = 0; i < per_epoch; ++i) {
+    differ_by_seed += one.at(i) != other.at(i);
+    differ_by_epoch += one.at(i) != one.at(i + per_epoch);
+  }
+  EXPECT_GT(differ_by_seed, per_epoch * 9 / 10);
+  EXPECT_GT(differ_by_epoch, per_epoch * 9 / 10);
+}
+
+TEST(ShuffledWindows, TakeOneWindowAnywhereFromAShortStream) {
+  const ShuffledWindows windows(11, 8, 1);
+  std::set<std::int64_t> begins;
+  for (std::int64_t i = 0; i < 200; ++i) begins.insert(windows.at(i).begin);
+  EXPECT_EQ(begins, (std::set<std::int64_t>{0, 1, 2}));
+  EXPECT_EQ(ShuffledWindows(9, 8, 1).at(5), (Window{0, 8}));
+}
+
+TEST(ShuffledWindows, RefuseAStreamShorterThanAWindowAndItsTarget) {
+  EXPECT_CONTAINS(testing::user_error_of([] { ShuffledWindows(8, 8, 0); }), "expected at least 9, found 8");
+  EXPECT_CONTAINS(testing::user_error_of([] { ShuffledWindows(8, 0, 0); }), "a window of at least 1");
+}
+
+}  // namespace
+}  // namespace regroup::data
