@@ -2,7 +2,7 @@
 
 #include "core/base/random.h"
 
-namespace regroup::test {
+namespace regroup::testing {
 
 family::ModelConfig small_config(std::int64_t kv_heads) {
   family::ModelConfig config;
@@ -44,4 +44,4 @@ at::Tensor random_tokens(const family::ModelConfig& config, std::int64_t batch, 
   return tokens;
 }
 
-}  // namespace regroup::test
+}  // namespace regroup::testing

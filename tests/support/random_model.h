@@ -5,7 +5,7 @@
 
 #include "core/model/decoder.h"
 
-namespace regroup::test {
+namespace regroup::testing {
 
 // Hidden 32, 2 layers, 4 query heads of 8, ffn 48, vocabulary 48.
 family::ModelConfig small_config(std::int64_t kv_heads = 2);
@@ -19,4 +19,4 @@ model::Weights random_weights(const family::ModelConfig& config, std::uint64_t s
 at::Tensor random_tokens(const family::ModelConfig& config, std::int64_t batch, std::int64_t count,
                          std::uint64_t seed = 0);
 
-}  // namespace regroup::test
+}  // namespace regroup::testing
