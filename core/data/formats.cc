@@ -12,8 +12,8 @@ namespace regroup::data {
 std::span<const DataFormat> data_formats() {
   static constexpr std::array<DataFormat, 2> formats = {{
       {"text", "UTF-8 text, documents apart by lines holding only <|endoftext|>", nullptr, read_text_file,
-       nullptr},
-      {"jsonl", "one JSON object a line, its \"text\" a document", is_jsonl, read_jsonl_file, nullptr},
+       nullptr, true},
+      {"jsonl", "one JSON object a line, its \"text\" a document", is_jsonl, read_jsonl_file, nullptr, true},
   }};
   return formats;
 }

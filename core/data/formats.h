@@ -25,6 +25,7 @@ struct DataFormat {
                const ReadOptions& options, TokenStream& stream);
   // Writes the stream as `path` (for megatron: `path` without extension + .bin and .idx); null: read only.
   void (*write)(const std::filesystem::path& path, const TokenStream& stream, std::int64_t vocab_size);
+  bool is_text = false;  // needs a tokenizer to be read
 };
 
 std::span<const DataFormat> data_formats();

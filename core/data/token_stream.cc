@@ -91,6 +91,10 @@ std::vector<std::string_view> split_documents(std::string_view text) {
   return documents;
 }
 
+bool needs_tokenizer(const std::vector<std::filesystem::path>& files, const std::string& format) {
+  return std::ranges::any_of(files, [&](const auto& path) { return format_of(path, format).is_text; });
+}
+
 TokenStream read_tokens(const std::vector<std::filesystem::path>& files,
                         const tokenizer::Tokenizer* tokenizer, const ReadOptions& options) {
   if (files.empty()) throw UserError({.where = "data", .what = "no files"});

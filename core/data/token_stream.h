@@ -39,6 +39,9 @@ struct ReadOptions {
 TokenStream read_tokens(const std::vector<std::filesystem::path>& files,
                         const tokenizer::Tokenizer* tokenizer, const ReadOptions& options);
 
+// True if one of the files is text, so that reading them takes a tokenizer.
+bool needs_tokenizer(const std::vector<std::filesystem::path>& files, const std::string& format);
+
 // The documents of a text, as views into it.
 std::vector<std::string_view> split_documents(std::string_view text);
 

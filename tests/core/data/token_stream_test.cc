@@ -164,5 +164,12 @@ TEST(ReadTokens, NamesTheTokenBeyondTheVocabulary) {
                 ". Were these tokens made with another tokenizer?");
 }
 
+TEST(NeedsTokenizer, IsTrueOfText) {
+  const TempDir temporary;
+  EXPECT_TRUE(needs_tokenizer({file_with(temporary, "a.txt", "a")}, "auto"));
+  EXPECT_TRUE(needs_tokenizer({file_with(temporary, "a.jsonl", "{\"text\": \"a\"}")}, "auto"));
+  EXPECT_CONTAINS(user_error_of([&] { needs_tokenizer({temporary / "a.txt"}, "parquet"); }), "'parquet'");
+}
+
 }  // namespace
 }  // namespace regroup::data
