@@ -1,27 +1,20 @@
 #include "core/base/output_file.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <string>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "tests/support/temp_dir.h"
 
 namespace regroup {
 namespace {
 
 namespace fs = std::filesystem;
 
-class OutputFile : public testing::Test {
+class OutputFile : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "regroup-output-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    directory_ = pattern;
-  }
-  void TearDown() override { fs::remove_all(directory_); }
-
   std::string refusal(const fs::path& path, bool overwrite = false) {
     try {
       require_output_file(path, "--json", overwrite);
@@ -30,9 +23,9 @@ class OutputFile : public testing::Test {
     }
     return "";
   }
-  std::ptrdiff_t files() { return std::distance(fs::directory_iterator(directory_), {}); }
+  std::ptrdiff_t files() { return std::distance(fs::directory_iterator(directory_.path()), {}); }
 
-  fs::path directory_;
+  testing::TempDir directory_;
 };
 
 TEST_F(OutputFile, AppearsWhole) {
@@ -56,8 +49,8 @@ TEST_F(OutputFile, IsCheckedBeforeTheWork) {
   EXPECT_EQ(refusal(directory_ / "a.json", true), "");
   EXPECT_NE(refusal(directory_ / "a.json").find("--json"), std::string::npos);
   EXPECT_NE(refusal(directory_ / "a.json").find("exists already"), std::string::npos);
-  EXPECT_NE(refusal(directory_ / "no" / "b.json").find("its directory does not exist"), std::string::npos);
-  EXPECT_NE(refusal(directory_, true).find("is not a regular file"), std::string::npos);
+  EXPECT_NE(refusal(directory_ / "no/b.json").find("its directory does not exist"), std::string::npos);
+  EXPECT_NE(refusal(directory_.path(), true).find("is not a regular file"), std::string::npos);
   EXPECT_NE(refusal("/dev/null", true).find("is not a regular file"), std::string::npos);
 }
 
