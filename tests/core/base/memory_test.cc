@@ -10,7 +10,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // A machine with 1000 KiB available and the given files.
-class Memory : public testing::Test {
+class Memory : public ::testing::Test {
  protected:
   void SetUp() override { write("proc/meminfo", "MemTotal: 2000 kB\nMemAvailable:    1000 kB\n"); }
   void TearDown() override { fs::remove_all(root_); }
@@ -18,7 +18,7 @@ class Memory : public testing::Test {
     fs::create_directories((root_ / file).parent_path());
     std::ofstream(root_ / file) << text;
   }
-  const fs::path root_ = fs::path(testing::TempDir()) / ("memory_test." + std::to_string(getpid()));
+  const fs::path root_ = fs::path(::testing::TempDir()) / ("memory_test." + std::to_string(getpid()));
 };
 
 TEST_F(Memory, WithoutGroupsIsTheMachines) {

@@ -14,7 +14,7 @@ namespace {
 using Tokens = std::vector<std::int32_t>;
 
 Tokens some_tokens(std::int64_t count) {
-  const at::Tensor ids = test::random_tokens(test::small_config(), 1, count);
+  const at::Tensor ids = testing::random_tokens(testing::small_config(), 1, count);
   Tokens tokens;
   for (std::int64_t i = 0; i < count; ++i) tokens.push_back(ids[0][i].item<std::int32_t>());
   return tokens;
@@ -43,8 +43,8 @@ double max_difference(const at::Tensor& a, const at::Tensor& b) {
 }
 
 TEST(TokenNll, IsThatOfThePlainLogSoftmax) {
-  const family::ModelConfig config = test::small_config();
-  const model::Decoder decoder(config, test::random_weights(config));
+  const family::ModelConfig config = testing::small_config();
+  const model::Decoder decoder(config, testing::random_weights(config));
   const Tokens tokens = some_tokens(52);
   const at::Tensor nats = token_nll(decoder, tokens, kWindows, 2);
   EXPECT_EQ(nats.scalar_type(), at::kDouble);
@@ -53,20 +53,20 @@ TEST(TokenNll, IsThatOfThePlainLogSoftmax) {
 }
 
 TEST(TokenNll, IsTakenInFloatAtLeast) {
-  const family::ModelConfig config = test::small_config();
+  const family::ModelConfig config = testing::small_config();
   const Tokens tokens = some_tokens(52);
-  const model::Decoder exact(config, test::random_weights(config));
-  const model::Decoder single(config, test::random_weights(config, 0, at::kFloat));
+  const model::Decoder exact(config, testing::random_weights(config));
+  const model::Decoder single(config, testing::random_weights(config, 0, at::kFloat));
   EXPECT_LT(max_difference(token_nll(single, tokens, kWindows, 4), token_nll(exact, tokens, kWindows, 4)),
             2e-5);
-  const model::Decoder half(config, test::random_weights(config, 0, at::kBFloat16));
+  const model::Decoder half(config, testing::random_weights(config, 0, at::kBFloat16));
   const at::Tensor of_one = token_nll(half, tokens, kWindows, 1);
   EXPECT_LT(max_difference(of_one, plain_nll(half, tokens)), 2e-5);
 }
 
 TEST(TokenNll, DoesNotDependOnTheBatch) {
-  const family::ModelConfig config = test::small_config();
-  const model::Decoder decoder(config, test::random_weights(config));
+  const family::ModelConfig config = testing::small_config();
+  const model::Decoder decoder(config, testing::random_weights(config));
   const Tokens tokens = some_tokens(52);
   const at::Tensor one = token_nll(decoder, tokens, kWindows, 1);
   for (const std::int64_t batch : {2, 3, 100})
@@ -74,49 +74,49 @@ TEST(TokenNll, DoesNotDependOnTheBatch) {
 }
 
 TEST(TokenNll, IsTheSameAgainBitForBit) {
-  const family::ModelConfig config = test::small_config();
-  const model::Decoder decoder(config, test::random_weights(config, 0, at::kFloat));
+  const family::ModelConfig config = testing::small_config();
+  const model::Decoder decoder(config, testing::random_weights(config, 0, at::kFloat));
   const Tokens tokens = some_tokens(52);
   EXPECT_TRUE(at::equal(token_nll(decoder, tokens, kWindows, 3), token_nll(decoder, tokens, kWindows, 3)));
 }
 
 // A head of zeros knows nothing: every token costs ln V.
 TEST(TokenNll, AModelThatKnowsNothingPaysLnV) {
-  const family::ModelConfig config = test::small_config();
-  model::Weights weights = test::random_weights(config);
+  const family::ModelConfig config = testing::small_config();
+  model::Weights weights = testing::random_weights(config);
   weights.at({family::Part::kLmHead, -1}).zero_();
   const at::Tensor nats = token_nll(model::Decoder(config, weights), some_tokens(52), kWindows, 2);
   EXPECT_LT((nats - std::log(48.)).abs().max().item<double>(), 1e-12);
 }
 
 TEST(TokenNll, ChunksOfRowsJoinWithoutASeam) {
-  family::ModelConfig config = test::small_config();
+  family::ModelConfig config = testing::small_config();
   config.vocab_size = 1 << 16;
   ASSERT_EQ(rows_per_chunk(config.vocab_size), 16);
   const Tokens tokens = some_tokens(52);  // three windows of 16 at a time: 48 rows in three chunks
-  const model::Decoder decoder(config, test::random_weights(config));
+  const model::Decoder decoder(config, testing::random_weights(config));
   EXPECT_LT(max_difference(token_nll(decoder, tokens, kWindows, 8), plain_nll(decoder, tokens)), 1e-11);
 }
 
 TEST(TokenNll, TellsHowFarItIs) {
-  const family::ModelConfig config = test::small_config();
+  const family::ModelConfig config = testing::small_config();
   std::int64_t scored = 0, calls = 0;
-  token_nll(model::Decoder(config, test::random_weights(config)), some_tokens(52), kWindows, 2,
+  token_nll(model::Decoder(config, testing::random_weights(config)), some_tokens(52), kWindows, 2,
             [&](std::int64_t count) { scored += count, ++calls; });
   EXPECT_EQ(scored, 56);
   EXPECT_EQ(calls, 4);  // 16 + 16, 16, 5, 3
 }
 
 TEST(TokenNll, KeepsNoGraph) {
-  const family::ModelConfig config = test::small_config();
-  model::Weights weights = test::random_weights(config);
+  const family::ModelConfig config = testing::small_config();
+  model::Weights weights = testing::random_weights(config);
   for (auto& [key, weight] : weights) weight.requires_grad_();
   EXPECT_FALSE(token_nll(model::Decoder(config, weights), some_tokens(52), kWindows, 2).requires_grad());
 }
 
 TEST(TokenNll, NamesTheModelAndThePositionOfWhatIsNotFinite) {
-  const family::ModelConfig config = test::small_config();
-  model::Weights weights = test::random_weights(config);
+  const family::ModelConfig config = testing::small_config();
+  model::Weights weights = testing::random_weights(config);
   Tokens tokens = some_tokens(52);
   for (std::int32_t& token : tokens) token %= 40;
   tokens[32] = 45;  // the only one that reads this row; first of its window
@@ -132,8 +132,8 @@ TEST(TokenNll, NamesTheModelAndThePositionOfWhatIsNotFinite) {
 }
 
 TEST(TokenNll, WindowsMustLieInTheTokens) {
-  const family::ModelConfig config = test::small_config();
-  const model::Decoder decoder(config, test::random_weights(config));
+  const family::ModelConfig config = testing::small_config();
+  const model::Decoder decoder(config, testing::random_weights(config));
   EXPECT_THROW(token_nll(decoder, some_tokens(52), {{36, 16}}, 1), InternalError);
   EXPECT_NO_THROW(token_nll(decoder, some_tokens(53), {{36, 16}}, 1));
 }

@@ -13,9 +13,9 @@ namespace {
 
 using family::ModelConfig;
 using family::Part;
-using test::random_tokens;
-using test::random_weights;
-using test::small_config;
+using testing::random_tokens;
+using testing::random_weights;
+using testing::small_config;
 
 double distance(const at::Tensor& a, const at::Tensor& b) {
   return (a - b).abs().max().item<double>();

@@ -14,7 +14,7 @@ at::Tensor turned(const at::Tensor& head_D, const at::Tensor& frequencies_C, std
 }
 
 TEST(Positions, ScoresDependOnDistanceOnly) {
-  const auto frequencies_C = rotation_frequencies(test::small_config(), at::kDouble);
+  const auto frequencies_C = rotation_frequencies(testing::small_config(), at::kDouble);
   const at::Tensor q_D = at::arange(1, 9, at::kDouble), k_D = q_D.cos();
   const auto score = [&](std::int64_t query_at, std::int64_t key_at) {
     return turned(q_D, frequencies_C, query_at).dot(turned(k_D, frequencies_C, key_at)).item<double>();
@@ -25,7 +25,7 @@ TEST(Positions, ScoresDependOnDistanceOnly) {
 }
 
 TEST(Positions, PairsAreTheTwoHalves) {
-  const auto frequencies_C = rotation_frequencies(test::small_config(), at::kDouble);
+  const auto frequencies_C = rotation_frequencies(testing::small_config(), at::kDouble);
   at::Tensor head_D = at::zeros({8}, at::kDouble);
   head_D[1] = 1;
   const at::Tensor result_D = turned(head_D, frequencies_C, 5);
@@ -36,7 +36,7 @@ TEST(Positions, PairsAreTheTwoHalves) {
 }
 
 TEST(Positions, HalfTypesTakeTheirAnglesInFloat32) {
-  const auto frequencies_C = rotation_frequencies(test::small_config(), at::kBFloat16);
+  const auto frequencies_C = rotation_frequencies(testing::small_config(), at::kBFloat16);
   EXPECT_EQ(frequencies_C.scalar_type(), at::kFloat);
   // bfloat16 cannot tell 1001 from 1000.
   const auto at_1000 = rotation_at(frequencies_C, 1000, 2, at::kBFloat16);

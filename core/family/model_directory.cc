@@ -1,0 +1,154 @@
+#include "core/family/model_directory.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "core/base/error.h"
+
+namespace regroup::family {
+namespace {
+
+namespace fs = std::filesystem;
+
+Json open_config(const fs::path& directory) {
+  const fs::path file = directory / "config.json";
+  if (!fs::is_directory(directory))
+    throw UserError({.where = directory.string(),
+                     .what = fs::exists(directory) ? "not a directory" : "there is no such directory",
+                     .remedy = "Give the directory that holds config.json and the weights"});
+  if (fs::exists(directory / "adapter_config.json"))
+    throw UserError({.where = directory.string(),
+                     .what = "an adapter (adapter_config.json), not a whole model",
+                     .remedy = "Merge the adapter into its base model first"});
+  if (!fs::exists(file))
+    throw UserError({.where = directory.string(),
+                     .what = "no config.json",
+                     .remedy = "Give the directory that holds config.json and the weights"});
+  return read_json(file);
+}
+
+void refuse_what_needs_other_code(const Json& config, const std::string& where) {
+  const auto value_of = [&](const char* key) {
+    return config.is_object() && config.contains(key) ? config[key] : Json();
+  };
+  if (const Json quantization = value_of("quantization_config"); !quantization.is_null()) {
+    const bool named = quantization.is_object() && quantization.contains("quant_method");
+    throw UserError({.where = where,
+                     .what = "quantized weights (quantization_config) are not supported",
+                     .found = named ? quantization["quant_method"].dump() : "",
+                     .remedy = "Take the checkpoint that it was made from, in fp32, fp16 or bf16"});
+  }
+  if (!value_of("auto_map").is_null())
+    throw UserError(
+        {.where = where,
+         .what = "the model needs code of its own (auto_map), which is never run",
+         .remedy = "Remove 'auto_map' if the architecture named in 'architectures' is all it needs"});
+}
+
+bool fits(std::span<const std::int64_t> shape, const ExpectedTensor& expected) {
+  return std::ranges::equal(shape, expected.shape, [](std::int64_t is, std::int64_t should) {
+    return should == -1 || is == should;
+  });
+}
+
+// Everything that is wrong between a checkpoint and what its configuration asks for.
+class Audit {
+ public:
+  explicit Audit(const std::vector<ExpectedTensor>& expected) {
+    for (const ExpectedTensor& tensor : expected) expected_.emplace(tensor.name, &tensor);
+  }
+
+  ModelTensor claim(const checkpoint::StoredTensor& stored) {
+    const checkpoint::TensorInfo& info = *stored.info;
+    const auto found = expected_.find(info.name);
+    if (found == expected_.end()) {
+      unclaimed_.push_back(info.name);
+      return {stored};
+    }
+    const ExpectedTensor& expected = *found->second;
+    expected_.erase(found);
+    if (!fits(info.shape, expected))
+      misshaped_.push_back(fmt::format("'{}' is {}, config.json makes it {}", info.name,
+                                       checkpoint::shape_text(info.shape),
+                                       checkpoint::shape_text(expected.shape)));
+    if (expected.part != Part::kUnused && !checkpoint::is_plain_float(info.dtype))
+      mistyped_.push_back(fmt::format("'{}' is {}", info.name, checkpoint::dtype_name(info.dtype)));
+    return {stored, expected.part, expected.layer};
+  }
+
+  // `order`: in which the missing ones are listed.
+  void finish(const std::vector<ExpectedTensor>& order, const ModelDirectory& model) const {
+    std::vector<std::string> missing;
+    for (const ExpectedTensor& tensor : order)
+      if (tensor.required && expected_.contains(tensor.name)) missing.push_back(tensor.name);
+    std::string report;
+    const auto add = [&](const char* title, std::span<const std::string> items, std::size_t most) {
+      if (!items.empty()) report += fmt::format("\n  {} {}: {}", items.size(), title, list_some(items, most));
+    };
+    add("missing", missing, 6);
+    add("not of this model", unclaimed_, 6);
+    add("of another shape", misshaped_, 3);
+    add("in a type that is not FP64, FP32, FP16 or BF16", mistyped_, 6);
+    if (report.empty()) return;
+    const ModelConfig& c = model.config;
+    throw UserError(
+        {.where = model.path.string(),
+         .what = fmt::format(
+             "config.json and the weights do not belong together; tensors{}\n  config.json says {} "
+             "layers, hidden size {}, {} heads and {} key/value heads of {}, mlp {}, vocabulary {}",
+             report, c.layers, c.hidden, c.heads, c.kv_heads, c.head_dim, c.ffn, c.vocab_size),
+         .remedy = "Take both from the same model"});
+  }
+
+ private:
+  std::unordered_map<std::string_view, const ExpectedTensor*> expected_;
+  std::vector<std::string> unclaimed_, misshaped_, mistyped_;
+};
+
+}  // namespace
+
+const ModelTensor* ModelDirectory::find(Part part, std::int64_t layer) const {
+  const auto found = std::ranges::find_if(
+      tensors, [&](const ModelTensor& tensor) { return tensor.part == part && tensor.layer == layer; });
+  return found == tensors.end() ? nullptr : &*found;
+}
+
+std::int64_t ModelDirectory::parameters() const {
+  std::int64_t total = 0;
+  for (const ModelTensor& tensor : tensors) {
+    const bool copy = tensor.part == Part::kLmHead && config.tied_embeddings;
+    if (tensor.part != Part::kUnused && !copy) total += tensor.stored.info->elements();
+  }
+  return total;
+}
+
+checkpoint::DType ModelDirectory::dtype() const {
+  std::map<checkpoint::DType, std::int64_t> elements;
+  for (const ModelTensor& tensor : tensors)
+    if (tensor.part != Part::kUnused) elements[tensor.stored.info->dtype] += tensor.stored.info->elements();
+  check(!elements.empty(), "a model holds at least one weight");
+  return std::ranges::max_element(elements, {}, [](const auto& entry) { return entry.second; })->first;
+}
+
+ModelDirectory open_model(const fs::path& path) {
+  ModelDirectory model;
+  model.path = path;
+  model.config_json = open_config(path);
+  const std::string where = (path / "config.json").string();
+  refuse_what_needs_other_code(model.config_json, where);
+  model.family = &family_for(model.config_json, where);
+  model.config = model.family->read_config(model.config_json, where);
+  model.checkpoint = checkpoint::Checkpoint::open(path);
+
+  const std::vector<ExpectedTensor> expected = expected_tensors(*model.family, model.config);
+  Audit audit(expected);
+  for (std::size_t file = 0; file < model.checkpoint.files().size(); ++file)
+    for (const auto& info : model.checkpoint.files()[file].header().tensors)
+      model.tensors.push_back(audit.claim({&info, file}));
+  audit.finish(expected, model);
+  return model;
+}
+
+}  // namespace regroup::family
