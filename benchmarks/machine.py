@@ -1,0 +1,36 @@
+"""What every benchmark prints beside its figures: the processor, the features that decide speed, and the GEMM peak measured
+in the same run. An absolute figure means nothing without them."""
+
+import os
+import time
+
+FEATURES = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16")
+
+
+def cpu():
+    lines = dict(
+        line.split(":", 1) for line in open("/proc/cpuinfo") if ":" in line
+    )
+    lines = {key.strip(): value.strip() for key, value in lines.items()}
+    flags = lines.get("flags", "").split()
+    return lines.get("model name", "unknown"), [f for f in FEATURES if f in flags]
+
+
+def gemm_peak(dtype_name="bfloat16", size=2048, seconds=1.0):
+    """FLOP/s of a square matrix product by PyTorch, best of as many as fit in `seconds`."""
+    import torch
+
+    a = torch.randn(size, size, dtype=getattr(torch, dtype_name))
+    b = torch.randn(size, size, dtype=getattr(torch, dtype_name))
+    best, end = float("inf"), time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        a @ b
+        best = min(best, time.perf_counter() - start)
+    return 2 * size**3 / best
+
+
+def describe():
+    name, features = cpu()
+    peak = gemm_peak() / 1e9
+    return f"{name}, {os.cpu_count()} cores, {' '.join(features)}; bf16 GEMM peak {peak:.0f} GFLOP/s"

@@ -1,0 +1,74 @@
+#include "convert/convert.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "convert/execute.h"
+#include "convert/merge_method.h"
+#include "convert/provenance.h"
+#include "core/base/units.h"
+#include "core/checkpoint/carry.h"
+#include "core/checkpoint/output.h"
+#include "core/tokenizer/tokenizer.h"
+
+namespace regroup::convert {
+namespace {
+
+// How texts become documents for this model, or why they cannot: said before a person trains on them.
+std::string tokenizer_line(const std::filesystem::path& model) {
+  try {
+    const auto tokenizer = tokenizer::open_tokenizer(model);
+    const auto start = tokenizer->document_start();
+    return fmt::format("{} pieces; documents, apart at lines holding only <|endoftext|>, start with {}",
+                       tokenizer->vocab_size(),
+                       start ? fmt::format("id {}", *start) : std::string("nothing"));
+  } catch (const std::exception& error) {
+    return fmt::format("none that can be read ({})", error.what());
+  }
+}
+
+}  // namespace
+
+std::string describe(const ConvertOptions& options) {
+  const family::ModelDirectory model = family::open_model(options.model);
+  const Plan plan = make_plan(model, options.plan);
+  merge_method(options.plan.method);
+  return plan_text(model, plan) + fmt::format("{:<16}{}\n", "tokenizer", tokenizer_line(options.model));
+}
+
+std::string convert(const ConvertOptions& options, const Json& resolved) {
+  const auto start = std::chrono::steady_clock::now();
+  const family::ModelDirectory model = family::open_model(options.model);
+  const Plan plan = make_plan(model, options.plan);
+  merge_method(options.plan.method);  // an unknown name is an error before anything is written
+  checkpoint::OutputDirectory output(options.output, options.overwrite);
+  const Executed executed = execute_plan(model, plan, options.seed, output.partial());
+  write_text(output.partial() / "config.json",
+             plan.config.kv_heads == model.config.kv_heads && !plan.options.dtype
+                 ? read_text(model.path / "config.json")
+                 : to_text(plan.config_json));
+  for (const auto& file : plan.carried)
+    checkpoint::copy_file_synced(model.path / file, output.partial() / file);
+  write_text(output.partial() / kProvenanceFile, to_text(provenance(model, plan, executed, resolved)));
+  write_text(output.partial() / kCardFile, model_card(model, plan, executed));
+  output.commit();
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return plan_text(model, plan) +
+         fmt::format("{:<16}{} in {:.1f} s\n", "written", options.output.string(), seconds);
+}
+
+std::vector<std::string> method_names() {
+  std::vector<std::string> names;
+  for (const MergeMethod& method : merge_methods()) names.emplace_back(method.name);
+  return names;
+}
+
+std::string method_help() {
+  std::string text;
+  for (const MergeMethod& method : merge_methods())
+    text += fmt::format("{}{}: {}", text.empty() ? "" : "; ", method.name, method.summary);
+  return text;
+}
+
+}  // namespace regroup::convert

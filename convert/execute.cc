@@ -1,0 +1,147 @@
+#include "convert/execute.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <future>
+
+#include "convert/layer_heads.h"
+#include "core/base/error.h"
+#include "core/base/hash.h"
+#include "core/base/progress.h"
+
+namespace regroup::convert {
+namespace {
+
+using checkpoint::DType;
+using checkpoint::TensorInfo;
+using family::ModelDirectory;
+
+constexpr std::uint64_t kChunkBytes = 8 << 20;  // a multiple of every element size
+
+std::span<const std::byte> bytes_of(const at::Tensor& tensor) {
+  return {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()};
+}
+
+// True if any element's exponent is all ones, which is what NaN and infinity are.
+template <typename Bits>
+bool has_non_finite(std::span<const std::byte> bytes, Bits exponent) {
+  unsigned found = 0;
+  for (std::size_t i = 0; i < bytes.size() / sizeof(Bits); ++i) {
+    Bits value;
+    std::memcpy(&value, bytes.data() + i * sizeof(Bits), sizeof(Bits));
+    found |= static_cast<unsigned>((value & exponent) == exponent);
+  }
+  return found != 0;
+}
+
+bool has_non_finite(std::span<const std::byte> bytes, DType dtype) {
+  switch (dtype) {
+    case DType::kF64:
+      return has_non_finite<std::uint64_t>(bytes, 0x7ff0000000000000u);
+    case DType::kF32:
+      return has_non_finite<std::uint32_t>(bytes, 0x7f800000u);
+    case DType::kF16:
+      return has_non_finite<std::uint16_t>(bytes, 0x7c00u);
+    case DType::kBF16:
+      return has_non_finite<std::uint16_t>(bytes, 0x7f80u);
+    default:
+      return false;  // integers of a buffer
+  }
+}
+
+class Executor {
+ public:
+  Executor(const ModelDirectory& model, const Plan& plan, std::uint64_t seed)
+      : model_(model),
+        heads_(model, merge_method(plan.options.method), plan.options.kv_heads, seed),
+        progress_("converting", static_cast<double>(model.checkpoint.data_bytes()), "B") {}
+
+  std::string write_shard(const PlannedShard& shard, const std::filesystem::path& path) {
+    std::vector<TensorInfo> infos;
+    for (const PlannedTensor& tensor : shard.tensors) infos.push_back(tensor.output);
+    checkpoint::SafetensorsWriter writer(path, infos, shard.metadata);
+    for (const PlannedTensor& tensor : shard.tensors) {
+      if (tensor.action == Action::kMerge)
+        write_merged(tensor, writer);
+      else
+        write_streamed(tensor, writer);
+      progress_.advance(static_cast<double>(tensor.source->stored.info->bytes()));
+    }
+    return writer.finish();
+  }
+
+ private:
+  void write_merged(const PlannedTensor& tensor, checkpoint::SafetensorsWriter& writer) {
+    const at::Tensor merged = heads_.merged(*tensor.source).to(scalar_type(tensor.output.dtype)).contiguous();
+    require_finite(tensor, bytes_of(merged), tensor.output.dtype);
+    writer.append(bytes_of(merged));
+  }
+
+  // kCopy and kCast: chunk by chunk, so that the largest embedding needs no more memory than the smallest
+  // bias.
+  void write_streamed(const PlannedTensor& tensor, checkpoint::SafetensorsWriter& writer) {
+    const TensorInfo& stored = *tensor.source->stored.info;
+    const auto& file = model_.checkpoint.files()[tensor.source->stored.file];
+    for (std::uint64_t offset = 0; offset < stored.bytes(); offset += kChunkBytes) {
+      std::vector<std::byte> chunk(std::min(kChunkBytes, stored.bytes() - offset));
+      file.read(stored, offset, chunk);
+      require_finite(tensor, chunk, stored.dtype);
+      if (tensor.action == Action::kCopy) {
+        writer.append(chunk);
+        continue;
+      }
+      const auto elements =
+          static_cast<std::int64_t>(chunk.size()) * 8 / checkpoint::dtype_bits(stored.dtype);
+      const at::Tensor cast = at::from_blob(chunk.data(), {elements}, scalar_type(stored.dtype))
+                                  .to(scalar_type(tensor.output.dtype));
+      require_finite(tensor, bytes_of(cast), tensor.output.dtype);
+      writer.append(bytes_of(cast));
+    }
+  }
+
+  void require_finite(const PlannedTensor& tensor, std::span<const std::byte> bytes, DType dtype) const {
+    if (tensor.source->part == family::Part::kUnused || !has_non_finite(bytes, dtype)) return;
+    const bool overflow = dtype != tensor.source->stored.info->dtype;
+    throw UserError(
+        {.where = model_.checkpoint.files()[tensor.source->stored.file].path().string(),
+         .what = fmt::format("'{}' {}", tensor.output.name,
+                             overflow ? fmt::format("does not fit {}", checkpoint::dtype_name(dtype))
+                                      : "holds a NaN or an infinity")});
+  }
+
+  const ModelDirectory& model_;
+  LayerHeads heads_;
+  Progress progress_;
+};
+
+}  // namespace
+
+Executed execute_plan(const ModelDirectory& model, const Plan& plan, std::uint64_t seed,
+                      const std::filesystem::path& directory) {
+  // One thread for all files, in order: it stays close ahead of the copy and so brings each byte from the
+  // disk once.
+  std::future<std::vector<FileRecord>> source_hashes = std::async(std::launch::async, [&] {
+    std::vector<FileRecord> records;
+    for (const auto& file : model.checkpoint.files())
+      records.push_back({file.path().filename().string(), std::filesystem::file_size(file.path()),
+                         sha256_of_file(file.path())});
+    return records;
+  });
+  Executed executed;
+  Executor executor(model, plan, seed);
+  std::vector<checkpoint::Shard> shards;
+  for (const PlannedShard& shard : plan.shards) {
+    const std::filesystem::path path = directory / shard.file_name;
+    const std::string hash = executor.write_shard(shard, path);
+    executed.output_files.push_back({shard.file_name, std::filesystem::file_size(path), hash});
+    auto& listed = shards.emplace_back(checkpoint::Shard{.file_name = shard.file_name, .tensors = {}});
+    for (const PlannedTensor& tensor : shard.tensors) listed.tensors.push_back(tensor.output);
+  }
+  if (plan.indexed) write_text(directory / checkpoint::kIndexFile, checkpoint::index_text(shards));
+  executed.source_files = source_hashes.get();
+  return executed;
+}
+
+}  // namespace regroup::convert

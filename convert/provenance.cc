@@ -1,0 +1,84 @@
+#include "convert/provenance.h"
+
+#include <fmt/format.h>
+
+#include "convert/merge_method.h"
+#include "core/base/units.h"
+#include "core/base/version.h"
+
+namespace regroup::convert {
+namespace {
+
+Json file_list(const std::vector<FileRecord>& files) {
+  Json list = Json::array();
+  for (const FileRecord& file : files)
+    list.push_back({{"name", file.name}, {"bytes", file.bytes}, {"sha256", file.sha256}});
+  return list;
+}
+
+Json shape_of(const family::ModelConfig& config, std::int64_t element_bytes) {
+  return {{"heads", config.heads},
+          {"kv_heads", config.kv_heads},
+          {"head_dim", config.head_dim},
+          {"layers", config.layers},
+          {"kv_bytes_per_token", family::kv_bytes_per_token(config, element_bytes)}};
+}
+
+std::int64_t element_bytes(checkpoint::DType dtype) {
+  return checkpoint::dtype_bits(dtype) / 8;
+}
+
+}  // namespace
+
+Json provenance(const family::ModelDirectory& model, const Plan& plan, const Executed& executed,
+                const Json& resolved) {
+  Json record;
+  record["command"] = "convert";
+  record["version"] = version();
+  record["commit"] = commit();
+  record["options"] = resolved;
+  record["source"] = {{"path", model.path.string()},
+                      {"family", model.family->name},
+                      {"shape", shape_of(model.config, element_bytes(model.dtype()))},
+                      {"files", file_list(executed.source_files)}};
+  record["result"] = {
+      {"method", plan.count(Action::kMerge) > 0 ? plan.options.method : "none"},
+      {"shape", shape_of(plan.config, element_bytes(plan.options.dtype.value_or(model.dtype())))},
+      {"tensors",
+       {{"merged", plan.count(Action::kMerge)},
+        {"cast", plan.count(Action::kCast)},
+        {"copied", plan.count(Action::kCopy)}}},
+      {"files", file_list(executed.output_files)}};
+  if (const auto earlier = model.path / kProvenanceFile; std::filesystem::exists(earlier))
+    record["source"]["provenance"] = read_json(earlier);
+  return record;
+}
+
+std::string model_card(const family::ModelDirectory& model, const Plan& plan, const Executed& executed) {
+  const auto before =
+      static_cast<double>(family::kv_bytes_per_token(model.config, element_bytes(model.dtype())));
+  const auto after = static_cast<double>(
+      family::kv_bytes_per_token(plan.config, element_bytes(plan.options.dtype.value_or(model.dtype()))));
+  std::string card = fmt::format(
+      "# {} with {} key/value heads\n\n"
+      "Converted by regroup {} ({}) from `{}`: {} key/value heads became {}, so that {} query heads share "
+      "one.\n\n"
+      "| | source | this |\n|---|---|---|\n"
+      "| key/value heads | {} | {} |\n| query heads | {} | {} |\n| key/value cache, a token | {} | {} |\n\n",
+      model.path.filename().string(), plan.config.kv_heads, version(), commit(),
+      model.path.filename().string(), model.config.kv_heads, plan.config.kv_heads, plan.config.group(),
+      model.config.kv_heads, plan.config.kv_heads, model.config.heads, plan.config.heads, human_bytes(before),
+      human_bytes(after));
+  if (plan.count(Action::kMerge) > 0)
+    card += fmt::format(
+        "Method: `{}`, {}. The model is changed by this and wants uptraining: `regroup uptrain`, then "
+        "`regroup eval` "
+        "against the source says what was lost.\n\n",
+        plan.options.method, merge_method(plan.options.method).summary);
+  card += "Source weights:\n\n";
+  for (const FileRecord& file : executed.source_files)
+    card += fmt::format("- `{}` sha256 `{}`\n", file.name, file.sha256);
+  return card;
+}
+
+}  // namespace regroup::convert
