@@ -5,8 +5,12 @@
 namespace regroup::cli {
 
 // Each is defined in the file of its name.
+Run declare_convert(CLI::App& app);
+
 std::span<const Command> commands() {
-  static const std::array<Command, 0> all = {};
+  static const std::array all = {
+      Command{"convert", "turn a checkpoint into one with fewer key/value heads", declare_convert},
+  };
   return all;
 }
 
