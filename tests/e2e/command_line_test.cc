@@ -1,0 +1,117 @@
+// The program as scripts see it: exit codes, messages, configuration files.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "core/base/json.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/program.h"
+
+namespace regroup {
+namespace {
+
+namespace fs = std::filesystem;
+
+using testing::Ran;
+using testing::run_program;
+using testing::TempDir;
+
+const fs::path kRoot = REGROUP_SOURCE_DIR;
+const std::string kDemo = kRoot / "demo/kjv-mha";
+
+// Refused input: exit code 2 and one message of at most twelve lines on stderr, nothing on stdout.
+std::string refused(const std::vector<std::string>& arguments) {
+  const Ran ran = run_program(arguments);
+  EXPECT_EQ(ran.code, 2) << ran.err;
+  EXPECT_EQ(ran.out, "");
+  EXPECT_TRUE(ran.err.starts_with("error: ")) << ran.err;
+  EXPECT_LE(std::count(ran.err.begin(), ran.err.end(), '\n'), 12) << ran.err;
+  return ran.err;
+}
+
+TEST(CommandLine, SaysWhatItIs) {
+  const Ran ran = run_program({"--version"});
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_CONTAINS(ran.out, "regroup 0.");
+  EXPECT_CONTAINS(ran.out, "LibTorch 2.");
+}
+
+TEST(CommandLine, HelpNamesEveryCommandAndMethod) {
+  const Ran all = run_program({"--help"});
+  EXPECT_EQ(all.code, 0);
+  for (const char* command : {"inspect", "convert", "uptrain", "eval", "tokenize", "generate"})
+    EXPECT_CONTAINS(all.out, command);
+  const Ran convert = run_program({"convert", "--help"});
+  for (const char* word : {"--kv-heads", "mean", "first", "random", "--plan"})
+    EXPECT_CONTAINS(convert.out, word);
+}
+
+TEST(CommandLine, RefusesWhatItDoesNotKnow) {
+  EXPECT_CONTAINS(refused({"convert", kDemo, "out", "--kv-heads", "2", "--sharpen"}), "--sharpen");
+  EXPECT_CONTAINS(refused({"transmogrify"}), "transmogrify");
+  EXPECT_CONTAINS(refused({"convert", kDemo, "out"}), "missing --kv-heads");
+  EXPECT_CONTAINS(refused({"convert", "--kv-heads", "2"}), "missing model");
+  EXPECT_CONTAINS(refused({"convert", kDemo, "out", "--kv-heads", "two"}), "two");
+  EXPECT_CONTAINS(refused({"convert", kDemo, "--kv-heads", "2", "--device", "abacus", "--plan"}), "abacus");
+}
+
+TEST(CommandLine, RefusesADirectoryThatIsNoModel) {
+  const TempDir folder;
+  EXPECT_CONTAINS(refused({"inspect", folder / "nothing"}), "nothing");
+  EXPECT_CONTAINS(refused({"inspect", folder.path()}), "config.json");
+}
+
+TEST(ConfigFile, GivesWhatFlagsDoNot) {
+  const TempDir folder;
+  write_text(folder / "c.toml", "kv-heads = 4\nmethod = \"first\"\n");
+  const Ran file = run_program({"convert", kDemo, "--config", folder / "c.toml", "--plan"});
+  EXPECT_CONTAINS(file.out, "8 -> 4");
+  EXPECT_CONTAINS(file.out, "first");
+  const Ran flag =
+      run_program({"convert", kDemo, "--config", folder / "c.toml", "--plan", "--kv-heads", "2"});
+  EXPECT_CONTAINS(flag.out, "8 -> 2");
+  EXPECT_CONTAINS(flag.out, "first");
+}
+
+TEST(ConfigFile, AnUnknownKeyIsNamed) {
+  const TempDir folder;
+  write_text(folder / "c.toml", "kv-haeds = 4\n");
+  EXPECT_CONTAINS(refused({"convert", kDemo, "out", "--config", folder / "c.toml"}), "'kv-haeds'");
+  write_text(folder / "bad.toml", "kv-heads = \"many\"\n");
+  EXPECT_CONTAINS(refused({"convert", kDemo, "out", "--config", folder / "bad.toml"}), "many");
+  EXPECT_CONTAINS(refused({"convert", kDemo, "out", "--config", folder / "none.toml"}), "none.toml");
+}
+
+TEST(ConfigFile, EveryShippedOneIsAccepted) {
+  int files = 0;
+  for (const char* job : {"convert", "uptrain", "eval"})
+    for (const auto& entry : fs::directory_iterator(kRoot / "configs" / job)) {
+      ++files;
+      // With nothing to work on a run stops at a missing argument, after its configuration was taken.
+      const std::string message = refused({job, "--config", entry.path()});
+      EXPECT_CONTAINS(message, "missing ") << entry.path();
+    }
+  EXPECT_GE(files, 3);
+}
+
+TEST(ConfigFile, TheProvenanceOfARunRepeatsIt) {
+  const TempDir folder;
+  ASSERT_EQ(
+      run_program({"convert", kDemo, folder / "a", "--kv-heads", "2", "--method", "random", "--seed", "9"})
+          .code,
+      0);
+  ASSERT_EQ(run_program({"convert", "--config", folder / "a/regroup.json", "--output", folder / "b"}).code,
+            0);
+  EXPECT_EQ(read_text(folder / "a/model.safetensors"), read_text(folder / "b/model.safetensors"));
+  EXPECT_EQ(read_json(folder / "b/regroup.json")["options"]["seed"], "9");
+}
+
+TEST(Convert, WritesNothingWhenItRefuses) {
+  const TempDir folder;
+  EXPECT_CONTAINS(refused({"convert", kDemo, folder / "out", "--kv-heads", "3"}), "one of 8, 4, 2, 1");
+  EXPECT_CONTAINS(refused({"convert", kDemo, folder / "missing/out", "--kv-heads", "2"}), "missing");
+  EXPECT_TRUE(fs::is_empty(folder.path()));
+}
+
+}  // namespace
+}  // namespace regroup
