@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <torch/version.h>
 
+#include <algorithm>
 #include <iostream>
 #include <memory>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/base/version.h"
+#include "core/model/device.h"
 
 namespace regroup::cli {
 namespace {
@@ -67,8 +69,21 @@ int run_command(Declared& declared) {
   if (!declared.config.empty()) apply_config_file(*declared.app, declared.config);
   check_required(declared);
   set_quiet(declared.common.quiet);
+  model::open_device(declared.common.device);  // a device that is not there is an error for every command
   if (declared.common.threads > 0) at::set_num_threads(declared.common.threads);
   return declared.run({declared.common, resolved_options(*declared.app)});
+}
+
+// CLI11 would only say that a subcommand is required.
+void check_command_name(int argc, const char* const* argv) {
+  if (argc < 2 || argv[1][0] == '-') return;
+  std::vector<std::string> names;
+  for (const Command& command : commands()) names.emplace_back(command.name);
+  if (std::ranges::find(names, argv[1]) != names.end()) return;
+  throw UserError({.where = "command line",
+                   .what = "no such command",
+                   .expected = "one of " + list_some(names, 20),
+                   .found = fmt::format("'{}'", argv[1])});
 }
 
 }  // namespace
@@ -89,6 +104,7 @@ int run(int argc, const char* const* argv) {
     declared.run = command.declare(*declared.app);
     take_over_required(declared);
   }
+  check_command_name(argc, argv);
   try {
     program.parse(argc, const_cast<char**>(argv));
   } catch (const CLI::Success& success) {

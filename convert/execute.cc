@@ -84,21 +84,25 @@ class Executor {
   void write_streamed(const PlannedTensor& tensor, checkpoint::SafetensorsWriter& writer) {
     const TensorInfo& stored = *tensor.source->stored.info;
     const auto& file = model_.checkpoint.files()[tensor.source->stored.file];
+    std::vector<std::byte> chunk;
     for (std::uint64_t offset = 0; offset < stored.bytes(); offset += kChunkBytes) {
-      std::vector<std::byte> chunk(std::min(kChunkBytes, stored.bytes() - offset));
+      chunk.resize(std::min(kChunkBytes, stored.bytes() - offset));
       file.read(stored, offset, chunk);
       require_finite(tensor, chunk, stored.dtype);
-      if (tensor.action == Action::kCopy) {
-        writer.append(chunk);
-        continue;
-      }
-      const auto elements =
-          static_cast<std::int64_t>(chunk.size()) * 8 / checkpoint::dtype_bits(stored.dtype);
-      const at::Tensor cast = at::from_blob(chunk.data(), {elements}, scalar_type(stored.dtype))
-                                  .to(scalar_type(tensor.output.dtype));
-      require_finite(tensor, bytes_of(cast), tensor.output.dtype);
-      writer.append(bytes_of(cast));
+      if (tensor.action == Action::kCopy)
+        chunk = writer.exchange(std::move(chunk));
+      else
+        writer.append(bytes_of(cast(tensor, chunk)));
     }
+  }
+
+  at::Tensor cast(const PlannedTensor& tensor, std::span<std::byte> chunk) const {
+    const DType from = tensor.source->stored.info->dtype;
+    const auto elements = static_cast<std::int64_t>(chunk.size()) * 8 / checkpoint::dtype_bits(from);
+    const at::Tensor values =
+        at::from_blob(chunk.data(), {elements}, scalar_type(from)).to(scalar_type(tensor.output.dtype));
+    require_finite(tensor, bytes_of(values), tensor.output.dtype);
+    return values;
   }
 
   void require_finite(const PlannedTensor& tensor, std::span<const std::byte> bytes, DType dtype) const {

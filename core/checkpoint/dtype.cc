@@ -2,6 +2,10 @@
 
 #include <array>
 #include <cstddef>
+#include <string>
+#include <utility>
+
+#include "core/base/error.h"
 
 namespace regroup::checkpoint {
 namespace {
@@ -43,6 +47,16 @@ int dtype_bits(DType dtype) {
 
 bool is_plain_float(DType dtype) {
   return dtype == DType::kF64 || dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16;
+}
+
+DType parse_float_dtype(std::string_view text, std::string_view flag) {
+  constexpr std::array<std::pair<std::string_view, DType>, 4> known = {
+      {{"fp64", DType::kF64}, {"fp32", DType::kF32}, {"fp16", DType::kF16}, {"bf16", DType::kBF16}}};
+  for (const auto& [name, dtype] : known)
+    if (text == name) return dtype;
+  throw UserError({.where = std::string(flag),
+                   .expected = "one of fp64, fp32, fp16, bf16",
+                   .found = "'" + std::string(text) + "'"});
 }
 
 }  // namespace regroup::checkpoint

@@ -39,4 +39,7 @@ int dtype_bits(DType dtype);  // 16
 // What weights may be stored in: arithmetic on anything else would be a guess.
 bool is_plain_float(DType dtype);  // F64, F32, F16, BF16
 
+// "fp64", "fp32", "fp16" or "bf16", as flags name them. UserError naming `flag` for anything else.
+DType parse_float_dtype(std::string_view text, std::string_view flag);
+
 }  // namespace regroup::checkpoint
