@@ -1,8 +1,9 @@
 # LibTorch as an imported target, LibTorch::LibTorch.
 #
 # The package's own TorchConfig.cmake is not used: the CUDA build's one stops on a machine without a CUDA toolkit,
-# although nothing of ours is compiled for CUDA. We need its headers and its CPU libraries; a CUDA build's GPU part
-# is loaded at run time when a person asks for a GPU (core/model/device.cc).
+# although nothing of ours is compiled for CUDA. We need its headers and two libraries, torch_cpu and c10 (libtorch.so is
+# but a shell around them, which in a CUDA build drags in the GPU part); that part is loaded at run time when a
+# person asks for a GPU (core/model/device.cc).
 #
 # Found through CMAKE_PREFIX_PATH (the root of a LibTorch zip, or torch.utils.cmake_prefix_path of a wheel), else in
 # the wheel that scripts/setup.sh puts into .venv.
@@ -22,7 +23,6 @@ list(REVERSE _roots)
 
 find_path(LibTorch_INCLUDE_DIR torch/csrc/api/include/torch/torch.h PATHS ${_roots} PATH_SUFFIXES include
           NO_DEFAULT_PATH)
-find_library(LibTorch_LIBRARY torch PATHS ${_roots} PATH_SUFFIXES lib NO_DEFAULT_PATH)
 find_library(LibTorch_CPU_LIBRARY torch_cpu PATHS ${_roots} PATH_SUFFIXES lib NO_DEFAULT_PATH)
 find_library(LibTorch_C10_LIBRARY c10 PATHS ${_roots} PATH_SUFFIXES lib NO_DEFAULT_PATH)
 
@@ -43,7 +43,7 @@ endif()
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(
   LibTorch
-  REQUIRED_VARS LibTorch_CPU_LIBRARY LibTorch_LIBRARY LibTorch_C10_LIBRARY LibTorch_INCLUDE_DIR
+  REQUIRED_VARS LibTorch_CPU_LIBRARY LibTorch_C10_LIBRARY LibTorch_INCLUDE_DIR
   VERSION_VAR LibTorch_VERSION
   REASON_FAILURE_MESSAGE
     "Run scripts/setup.sh, which puts the PyTorch wheel into .venv, or name a LibTorch with -DCMAKE_PREFIX_PATH=...")
@@ -53,7 +53,6 @@ if(LibTorch_FOUND AND NOT TARGET LibTorch::LibTorch)
   # SYSTEM: warnings are errors for our code, not for LibTorch's headers.
   target_include_directories(LibTorch::LibTorch SYSTEM INTERFACE
                              "${LibTorch_INCLUDE_DIR}" "${LibTorch_INCLUDE_DIR}/torch/csrc/api/include")
-  target_link_libraries(LibTorch::LibTorch INTERFACE "${LibTorch_LIBRARY}" "${LibTorch_CPU_LIBRARY}"
-                                                     "${LibTorch_C10_LIBRARY}")
+  target_link_libraries(LibTorch::LibTorch INTERFACE "${LibTorch_CPU_LIBRARY}" "${LibTorch_C10_LIBRARY}")
   get_filename_component(LibTorch_LIBRARY_DIR "${LibTorch_CPU_LIBRARY}" DIRECTORY)
 endif()

@@ -36,5 +36,10 @@ if [[ -n "${CMAKE_PREFIX_PATH:-}" ]]; then
 elif ! compgen -G '.venv/lib/python3*/site-packages/torch/lib/libtorch_cpu.so' >/dev/null; then
   echo "setup: installing torch $torch_version into .venv"
   python3 -m venv .venv
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps "torch==$torch_version"
+  pip_install=(.venv/bin/python -m pip install --quiet --disable-pip-version-check)
+  "${pip_install[@]}" --no-deps "torch==$torch_version"
+  # A CPU wheel's libraries need nothing else; a CUDA wheel's CPU library does not load without its CUDA packages.
+  if compgen -G '.venv/lib/python3*/site-packages/torch/lib/libtorch_cuda.so' >/dev/null; then
+    "${pip_install[@]}" "torch==$torch_version"
+  fi
 fi
