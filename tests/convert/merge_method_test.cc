@@ -74,7 +74,9 @@ TEST(MergeMethod, EveryMethodKeepsShapesAndAbsentBiases) {
         EXPECT_EQ(merged.k_KDM.sizes(), (at::IntArrayRef{groups, kDim, kWidth})) << method.name;
         EXPECT_EQ(merged.v_KDM.sizes(), (at::IntArrayRef{groups, kDim, kWidth})) << method.name;
         EXPECT_EQ(merged.k_bias_KD.defined(), biases) << method.name;
-        if (biases) EXPECT_EQ(merged.v_bias_KD.sizes(), (at::IntArrayRef{groups, kDim})) << method.name;
+        if (biases) {
+          EXPECT_EQ(merged.v_bias_KD.sizes(), (at::IntArrayRef{groups, kDim})) << method.name;
+        }
         EXPECT_TRUE(merged.k_KDM.is_contiguous()) << method.name;
       }
 }

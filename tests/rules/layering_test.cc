@@ -94,10 +94,11 @@ TEST(Layering, LibTorchStaysAboveTheModel) {
 // spdlog's formatting library and LibTorch's do not go together; flags belong to the program.
 TEST(Layering, LibrariesStayInTheirPlace) {
   for (const auto& [file, folder, target] : includes(R"(^\s*#include <((spdlog|CLI)/[^>]+)>)")) {
-    if (target.starts_with("spdlog"))
+    if (target.starts_with("spdlog")) {
       EXPECT_EQ(file, "core/base/log.cc");
-    else
+    } else {
       EXPECT_EQ(folder, "cli") << file;
+    }
   }
 }
 
