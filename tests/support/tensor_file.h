@@ -1,0 +1,18 @@
+// Tensors from and to safetensors files: goldens, and what oracles exchange with our programs.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+namespace regroup::testing {
+
+using NamedTensors = std::map<std::string, at::Tensor>;
+
+// Of the types F64, F32 and I64.
+NamedTensors read_tensors(const std::filesystem::path& path);
+void write_tensors(const std::filesystem::path& path, const NamedTensors& tensors);
+
+}  // namespace regroup::testing
