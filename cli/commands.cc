@@ -6,10 +6,12 @@ namespace regroup::cli {
 
 // Each is defined in the file of its name.
 Run declare_convert(CLI::App& app);
+Run declare_tokenize(CLI::App& app);
 
 std::span<const Command> commands() {
   static const std::array all = {
       Command{"convert", "turn a checkpoint into one with fewer key/value heads", declare_convert},
+      Command{"tokenize", "turn text into a token shard", declare_tokenize},
   };
   return all;
 }

@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/data/formats.h"
+#include "core/data/ids.h"
 
 namespace regroup::data {
 namespace {
@@ -36,20 +38,16 @@ const DataFormat& format_of(const std::filesystem::path& path, const std::string
   return data_format("text");
 }
 
-void require_ids(const TokenStream& stream, std::size_t from, const std::filesystem::path& path,
-                 std::int64_t vocab_size) {
-  const auto wrong = std::find_if(stream.tokens.begin() + static_cast<std::ptrdiff_t>(from),
-                                  stream.tokens.end(), [&](Token token) { return token >= vocab_size; });
-  if (wrong == stream.tokens.end()) return;
+}  // namespace
+
+void refuse_id(const std::filesystem::path& path, std::int64_t position, std::int64_t id,
+               std::int64_t limit) {
   throw UserError({.where = path.string(),
-                   .what = fmt::format("token {} is beyond the vocabulary",
-                                       wrong - stream.tokens.begin() - static_cast<std::ptrdiff_t>(from)),
-                   .expected = fmt::format("ids below {}", vocab_size),
-                   .found = fmt::format("{}", *wrong),
+                   .what = fmt::format("token {} is beyond the vocabulary", position),
+                   .expected = fmt::format("ids below {}", limit),
+                   .found = fmt::format("{}", id),
                    .remedy = "Were these tokens made with another tokenizer?"});
 }
-
-}  // namespace
 
 void require_utf8(std::string_view text, const std::string& where) {
   for (std::size_t at = 0; at < text.size();) {
@@ -105,7 +103,7 @@ TokenStream read_tokens(const std::vector<std::filesystem::path>& files,
       throw UserError({.where = path.string(), .what = "is empty"});
     const std::size_t from = stream.tokens.size();
     format_of(path, options.format).read(path, tokenizer, options, stream);
-    if (options.vocab_size > 0) require_ids(stream, from, path, options.vocab_size);
+    require_ids(std::span<const Token>(stream.tokens).subspan(from), options.vocab_size, path);
     stream.sources.push_back(path.string());
     if (std::ranges::find(conventions, stream.convention) == conventions.end())
       conventions.push_back(stream.convention);

@@ -169,19 +169,22 @@ def compare_with_hf(shared):
         for corpus in sorted(os.listdir(os.path.join(shared, "data", "corpora"))):
             text, _ = read(os.path.join(shared, "data", "corpora", corpus), BEGINNING)
             texts += [(corpus, document) for document in documents(text)]
-        same, differences = 0, []
+        same, kinds, others = 0, {"names a special token": 0, "starts with a space": 0}, []
         for where, text in texts:
             ours, theirs = model.encode(text), hf(text, add_special_tokens=False).input_ids
             same += ours == theirs
-            if ours != theirs:
-                first = next((i for i, pair in enumerate(zip(ours, theirs)) if pair[0] != pair[1]),
-                             min(len(ours), len(theirs)))
-                differences.append((where, text[:40], first, ours[first:first + 6], theirs[first:first + 6]))
-        print(f"{folder}: {same} of {len(texts)} texts the same; hf('x') = {hf('x').input_ids}")
-        for difference in differences[:20]:
-            print("  differs:", *map(repr, difference))
-        if len(differences) > 20:
-            print("  … and", len(differences) - 20, "more")
+            if ours == theirs:
+                continue
+            if re.search("<s>|</s>|<unk>", text):
+                kinds["names a special token"] += 1
+            elif text[0] in " \u2581":
+                kinds["starts with a space"] += 1
+            else:
+                others.append((where, text[:40], ours[:12], theirs[:12]))
+        print(f"{folder}: {same} of {len(texts)} texts the same; hf('x') = {hf('x').input_ids}; differ:", kinds)
+        for other in others[:20]:
+            print("  differs otherwise:", *map(repr, other))
+        print(f"  {len(others)} differ otherwise")
 
 
 def main():
