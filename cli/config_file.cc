@@ -84,7 +84,8 @@ Json resolved_options(const CLI::App& app) {
   for (const CLI::Option* option : app.get_options()) {
     if (option->get_lnames().empty()) continue;
     const std::string& name = option->get_lnames().front();
-    if (name == "help" || name == "config") continue;
+    // What decides whether a run may start, not what it does: given anew each time.
+    if (name == "help" || name == "config" || name == "overwrite" || name == "plan") continue;
     const Values values = option->count() > 0 ? Values(option->results()) : Values{option->get_default_str()};
     if (values.empty() || (values.size() == 1 && values.front().empty())) continue;
     if (option->get_expected_max() > 1)
