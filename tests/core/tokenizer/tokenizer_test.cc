@@ -43,14 +43,15 @@ TEST(SentencePiece, EncodesAndDecodesHostileTextAsTheReferenceDoes) {
   }
 }
 
-// Text of words of the goldens and of spaces, long enough for many cuts.
-std::string random_text(RandomStream& random, const Json& words) {
+// Words of the goldens, and common ones that pieces reach across, with spaces in any number between them.
+std::string random_text(RandomStream& random, const Json& texts) {
+  constexpr const char* kCommon[] = {"and", "the", "of", "in", "LORD", "to", "unto", "it", "."};
   std::string text;
   const std::uint64_t count = 1 + random.below(40);
   for (std::uint64_t i = 0; i < count; ++i) {
-    const auto word = words[random.below(words.size())].get<std::string>();
-    text += word.substr(0, word.find(' ')) + (random.below(4) == 0 ? "" : " ");
-    if (random.below(8) == 0) text += "a o e ";
+    const auto golden = texts[random.below(texts.size())].get<std::string>();
+    text += random.below(3) == 0 ? golden.substr(0, golden.find(' ')) : kCommon[random.below(9)];
+    text += std::string(random.below(8) == 0 ? random.below(4) : 1, ' ');
   }
   return text;
 }
