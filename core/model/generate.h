@@ -2,9 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/tokenizer/tokenizer.h"
@@ -22,9 +25,23 @@ struct GenerateOptions {
 };
 
 // Continues `prompt` until max_new_tokens, the end-of-sequence id, or the model's last position; calls `emit`
-// for every new token as it comes.
+// for every new token as it comes. The end-of-sequence id itself is neither emitted nor returned. UserError
+// for an option out of range, a prompt that is empty or leaves no position free, an id beyond the vocabulary,
+// and logits that are not finite.
 std::vector<tokenizer::Token> generate(const Decoder& decoder, std::span<const tokenizer::Token> prompt,
                                        std::optional<tokenizer::Token> end, const GenerateOptions& options,
                                        const std::function<void(tokenizer::Token)>& emit = {});
+
+// Where the text comes from and how it is computed.
+struct TextModel {
+  std::filesystem::path directory;  // weights and tokenizer
+  std::string device = "cpu";
+  std::string dtype = "auto";  // fp32, bf16, fp16, fp64; auto: as the weights are stored
+};
+
+// The same for text: continues a document that begins with `prompt`. Hands out the continuation as it comes,
+// in pieces that are whole UTF-8 characters.
+void generate_text(const TextModel& model, std::string_view prompt, const GenerateOptions& options,
+                   const std::function<void(std::string_view)>& emit);
 
 }  // namespace regroup::model
