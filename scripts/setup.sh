@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 torch_version=2.13.0
 packages=(g++ cmake ninja-build ccache git pkg-config python3 python3-venv
   libcli11-dev libspdlog-dev libfmt-dev libgtest-dev nlohmann-json3-dev libsentencepiece-dev libssl-dev libboost-dev
-  clang clang-format bible-kjv)
+  clang-19 libclang-rt-19-dev clang-format bible-kjv)
 
 missing=()
 for package in "${packages[@]}"; do

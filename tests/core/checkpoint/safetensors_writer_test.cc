@@ -81,17 +81,19 @@ TEST(SafetensorsWriter, HashesWhatItWrites) {
   EXPECT_TRUE(read == data);
 }
 
-TEST(SafetensorsWriter, ReturnsBuffersForReuse) {
+// However slow the hashing is, four buffers of 16 MiB and the one being filled are all there ever are.
+TEST(SafetensorsWriter, HasFewBuffersInFlight) {
   const TempDir directory;
-  SafetensorsWriter writer(directory / "m.safetensors", bytes_tensor(1000 << 10), {});
+  constexpr std::size_t kBuffer = 16 << 20;
+  SafetensorsWriter writer(directory / "m.safetensors", bytes_tensor(10 * kBuffer), {});
   std::vector<std::byte> buffer;
-  std::size_t reused = 0;
-  for (int i = 0; i < 1000; ++i) {
+  int reused = 0;
+  for (int i = 0; i < 10; ++i) {
     reused += buffer.capacity() > 0;
-    buffer.resize(1 << 10);
+    buffer.resize(kBuffer);
     buffer = writer.exchange(std::move(buffer));
   }
-  EXPECT_GT(reused, 500u);
+  EXPECT_GE(reused, 5);
   writer.finish();
 }
 
