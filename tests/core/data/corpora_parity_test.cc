@@ -30,9 +30,18 @@ std::string beginning(const std::filesystem::path& path, std::size_t bytes) {
   return text;
 }
 
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kSanitized = true;
+#elif defined(__has_feature)
+constexpr bool kSanitized = __has_feature(address_sanitizer);
+#else
+constexpr bool kSanitized = false;
+#endif
+
 TEST(Corpora, HaveTheIdsOfTheReferenceLibrary) {
   if (!std::filesystem::exists(kShared / "data/corpora"))
     GTEST_SKIP() << "no " << kShared << ": the corpora are kept outside the repository";
+  if (kSanitized) GTEST_SKIP() << "100 MB take minutes with sanitizers; the release build compares them";
   const testing::TempDir temporary;
   const Json rows = read_json(REGROUP_SOURCE_DIR "/tests/goldens/tokenizer/corpora.json");
   ASSERT_EQ(rows.size(), 35u);
