@@ -6,12 +6,15 @@ namespace regroup::cli {
 
 // Each is defined in the file of its name.
 Run declare_convert(CLI::App& app);
+Run declare_eval(CLI::App& app);
 Run declare_generate(CLI::App& app);
 Run declare_tokenize(CLI::App& app);
 
 std::span<const Command> commands() {
   static const std::array all = {
       Command{"convert", "turn a checkpoint into one with fewer key/value heads", declare_convert},
+      Command{"eval", "how well models predict a text, and what separates them from the source",
+              declare_eval},
       Command{"generate", "continue a text with a model", declare_generate},
       Command{"tokenize", "turn text into a token shard", declare_tokenize},
   };

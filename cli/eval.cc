@@ -1,0 +1,49 @@
+#include "eval/eval.h"
+
+#include <fmt/format.h>
+
+#include <iostream>
+#include <memory>
+
+#include "cli/command.h"
+
+namespace regroup::cli {
+
+Run declare_eval(CLI::App& app) {
+  auto options = std::make_shared<eval::Options>();
+  auto no_bos = std::make_shared<bool>(false);
+  add_positional(app, "source", options->source, "directory of the model that the others are compared with")
+      ->required();
+  add_positional(app, "model", options->models, "directories of the models to compare");
+  app.add_option("--data", options->data, "text or token shards to predict")->required();
+  app.add_option("--data-format", options->data_format, "of --data: auto, or the name of a format");
+  app.add_flag("--no-bos", *no_bos, "documents do not start with the tokenizer's BOS");
+  app.add_option("--window", options->window,
+                 fmt::format("tokens a model sees at a time; 0: what the source can take, at most {}",
+                             eval::kLargestDefaultWindow))
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--max-tokens", options->max_tokens, "score only so many, from the beginning; 0: all")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--batch", options->batch,
+                 fmt::format("windows at a time; 0: about {} tokens", eval::kTokensAtATime))
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--dtype", options->dtype, "of the arithmetic: fp32, fp64 or bf16");
+  app.add_option("--report", options->report, "write one self-contained HTML page");
+  app.add_option("--json", options->json, "write all figures (docs/reports.md)");
+  app.add_option("--markdown", options->markdown, "write the table and the findings");
+  app.add_option("--per-token", options->per_token, "write every token's nats, [models, tokens], as .npy");
+  app.add_option("--max-ppl-ratio", options->max_ppl_ratio,
+                 "budget for the perplexity over the source's: exit 0 within, 1 beyond, 4 cannot tell");
+  app.add_option("--confidence", options->confidence, "of the budget's decision and of all intervals");
+  return [options, no_bos](const Invocation& invocation) {
+    options->document_start = !*no_bos;
+    options->device = invocation.common.device;
+    options->overwrite = invocation.common.overwrite;
+    options->resolved = invocation.options;
+    const eval::Result result = eval::evaluate(*options);
+    std::cout << eval::terminal_text(result);
+    return eval::exit_code(result);
+  };
+}
+
+}  // namespace regroup::cli

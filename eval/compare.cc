@@ -1,0 +1,95 @@
+#include "eval/compare.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/base/error.h"
+#include "eval/gate.h"
+
+namespace regroup::eval {
+namespace {
+
+constexpr std::int64_t kSegments = 48;
+
+Figure scaled(const Figure& figure, double factor) {
+  Figure result{.value = factor * figure.value};
+  if (figure.error) result.error = factor * *figure.error;
+  if (figure.interval) result.interval = {factor * figure.interval->low, factor * figure.interval->high};
+  return result;
+}
+
+// Equal parts of the scored tokens, one token apart at most.
+std::vector<std::int64_t> segment_ends(std::int64_t scored) {
+  const std::int64_t segments = std::min(scored, kSegments);
+  std::vector<std::int64_t> ends;
+  for (std::int64_t i = 1; i <= segments; ++i)
+    ends.push_back(scored / segments * i + std::min(i, scored % segments));
+  return ends;
+}
+
+std::vector<double> means_along(std::span<const double> values, std::span<const double> reference,
+                                std::span<const std::int64_t> ends) {
+  std::vector<double> means;
+  std::size_t begin = 0;
+  for (const std::int64_t end : ends) {
+    const std::size_t size = static_cast<std::size_t>(end) - begin;
+    const std::int64_t whole[] = {static_cast<std::int64_t>(size)};
+    const auto part = values.subspan(begin, size);
+    means.push_back((reference.empty()
+                         ? clustered_mean(part, whole)
+                         : clustered_mean_difference(part, reference.subspan(begin, size), whole))
+                        .mean);
+    begin += size;
+  }
+  return means;
+}
+
+// Of the whole text only: what part of its bytes a shorter run of tokens stands for is not known.
+bool bytes_are_scored(const Result& result) {
+  return result.text_bytes > 0 && result.scored_tokens == result.stream_tokens - 1;
+}
+
+}  // namespace
+
+Figure plain_figure(const Estimate& estimate, double confidence) {
+  return {.value = estimate.mean,
+          .error = estimate.standard_error,
+          .interval = confidence_interval(estimate, confidence)};
+}
+
+Figure exponential_figure(const Estimate& estimate, double confidence) {
+  Figure figure = plain_figure(estimate, confidence);
+  figure.value = std::exp(estimate.mean);
+  if (figure.error) figure.error = figure.value * *figure.error;
+  if (figure.interval) figure.interval = {std::exp(figure.interval->low), std::exp(figure.interval->high)};
+  return figure;
+}
+
+void compare_models(std::span<const std::vector<double>> nats, const Clusters& clusters, Result& result) {
+  check(nats.size() == result.models.size() && !nats.empty(), "one row of nats for each model");
+  result.scored_tokens = std::ssize(nats.front());
+  result.clusters = std::ssize(clusters.ends);
+  result.cluster_unit = clusters.unit;
+  result.cluster_summary = clusters.summary;
+  result.segment_ends = segment_ends(result.scored_tokens);
+  const double confidence = result.confidence;
+  for (std::size_t m = 0; m < nats.size(); ++m) {
+    ModelResult& model = result.models[m];
+    const Estimate own = clustered_mean(nats[m], clusters.ends);
+    model.nats = plain_figure(own, confidence);
+    model.perplexity = exponential_figure(own, confidence);
+    if (bytes_are_scored(result))
+      model.bits_per_byte = scaled(model.nats, static_cast<double>(result.scored_tokens) /
+                                                   (std::log(2.) * static_cast<double>(result.text_bytes)));
+    model.along = means_along(nats[m], m == 0 ? std::span<const double>() : nats[0], result.segment_ends);
+    if (m == 0) continue;
+    const Estimate difference = clustered_mean_difference(nats[m], nats[0], clusters.ends);
+    model.difference = plain_figure(difference, confidence);
+    model.ratio = exponential_figure(difference, confidence);
+    if (!result.gate) continue;
+    model.gate = decide(difference, *result.gate);
+    result.verdict = std::max(result.verdict.value_or(Verdict::kPass), model.gate->verdict);
+  }
+}
+
+}  // namespace regroup::eval

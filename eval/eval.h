@@ -1,0 +1,54 @@
+// regroup eval: how well models predict a text, all of them on the same tokens, and what separates each from
+// the source, with errors that the text can bear.
+//
+// Models are loaded and scored one after the other. Every token's negative log-likelihood under every model
+// is kept, so that differences are paired: what is hard in the text is hard for both and cancels.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/json.h"
+#include "eval/result.h"
+
+namespace regroup::eval {
+
+struct Options {
+  std::filesystem::path source;               // the reference
+  std::vector<std::filesystem::path> models;  // compared with it; may be empty
+  std::vector<std::filesystem::path> data;    // text or token shards (data/formats.h)
+  std::string data_format = "auto";
+  bool document_start = true;  // false: --no-bos
+  std::int64_t window = 0;     // inputs at a time; 0: what the source can take, at most kLargestDefaultWindow
+  std::int64_t max_tokens = 0;  // scored, from the beginning; 0: all
+  std::int64_t batch = 0;       // windows at a time; 0: about kTokensAtATime tokens
+  std::string dtype = "fp32";   // of the arithmetic
+  std::string device = "cpu";
+
+  std::optional<double> max_ppl_ratio;  // the gate; needs a model to compare
+  double confidence = 0.95;             // of the gate and of all intervals
+
+  // Outputs; empty: not written.
+  std::filesystem::path report, json, markdown, per_token;
+  bool overwrite = false;
+  Json resolved = Json::object();  // every option as resolved, for the provenance
+};
+
+inline constexpr std::int64_t kLargestDefaultWindow = 2048;
+inline constexpr std::int64_t kTokensAtATime = 8192;
+
+// Scores, compares, and writes the outputs. UserError before any weight is read for: outputs that exist,
+// models of another vocabulary or tokenizer than the source's, a window beyond a model's positions, data that
+// cannot be read, a model that does not fit into memory.
+Result evaluate(const Options& options);
+
+// What a person sees on the terminal: the table, the findings, and how they were measured.
+std::string terminal_text(const Result& result);
+
+// 0 within budget or no gate, 1 beyond it, 4 cannot tell.
+int exit_code(const Result& result);
+
+}  // namespace regroup::eval

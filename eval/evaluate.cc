@@ -1,0 +1,147 @@
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "core/base/hash.h"
+#include "core/base/output_file.h"
+#include "core/base/progress.h"
+#include "core/data/formats.h"
+#include "eval/clusters.h"
+#include "eval/compare.h"
+#include "eval/convention.h"
+#include "eval/eval.h"
+#include "eval/inputs.h"
+#include "eval/npy.h"
+#include "eval/report.h"
+#include "eval/score.h"
+
+namespace regroup::eval {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Output {
+  std::string_view flag;
+  fs::path path;
+};
+
+std::vector<Output> wanted_outputs(const Options& options) {
+  std::vector<Output> outputs;
+  for (Output output : {Output{"--report", options.report}, Output{"--json", options.json},
+                        Output{"--markdown", options.markdown}, Output{"--per-token", options.per_token}})
+    if (!output.path.empty()) outputs.push_back(std::move(output));
+  return outputs;
+}
+
+void check_outputs(const Options& options) {
+  std::vector<fs::path> taken;
+  for (const fs::path& file : options.data) taken.push_back(fs::weakly_canonical(file));
+  for (const Output& output : wanted_outputs(options)) {
+    require_output_file(output.path, output.flag, options.overwrite);
+    const fs::path whole = fs::weakly_canonical(output.path);
+    if (std::ranges::find(taken, whole) != taken.end())
+      throw UserError({.where = fmt::format("{} {}", output.flag, output.path.string()),
+                       .what = "is the name of another output or of the data",
+                       .remedy = "Give every file its own name"});
+    taken.push_back(whole);
+  }
+}
+
+void check_options(const Options& options) {
+  if (options.max_ppl_ratio && options.models.empty())
+    throw UserError({.where = "--max-ppl-ratio",
+                     .what = "needs a model to compare with the source",
+                     .remedy = "Give it: regroup eval SOURCE MODEL --data FILE --max-ppl-ratio R"});
+  if (options.max_ppl_ratio && !(*options.max_ppl_ratio > 0 && *options.max_ppl_ratio < 1e6))
+    throw UserError({.where = "--max-ppl-ratio",
+                     .what = "not a ratio of perplexities",
+                     .expected = "a positive number, such as 1.02",
+                     .found = fmt::format("{}", *options.max_ppl_ratio)});
+  if (!(options.confidence > 0.5 && options.confidence < 1))
+    throw UserError({.where = "--confidence",
+                     .what = "not a confidence",
+                     .expected = "a number between 0.5 and 1, such as 0.95",
+                     .found = fmt::format("{}", options.confidence)});
+}
+
+void write_outputs(const Options& options, const Result& result, std::span<const std::vector<double>> nats) {
+  if (!options.per_token.empty()) write_output_file(options.per_token, npy_bytes(nats), options.overwrite);
+  if (!options.json.empty()) write_output_file(options.json, to_text(report_json(result)), options.overwrite);
+  if (!options.markdown.empty())
+    write_output_file(options.markdown, report_markdown(result), options.overwrite);
+  if (!options.report.empty()) write_output_file(options.report, report_html(result), options.overwrite);
+}
+
+// The files behind a name: a format may keep its data in a pair.
+std::vector<fs::path> files_behind(const fs::path& path) {
+  for (const data::DataFormat& format : data::data_formats())
+    if (format.recognises != nullptr && format.outputs != nullptr && format.recognises(path))
+      return format.outputs(path);
+  return {path};
+}
+
+Result describe_measurement(const Options& options, const Inputs& inputs, const ScoreOptions& score) {
+  const Convention& convention = conventions().front();
+  Result result;
+  for (const fs::path& path : options.data)
+    for (const fs::path& file : files_behind(path))
+      result.files.push_back({file, fs::file_size(file), sha256_of_file(file)});
+  result.stream_tokens = inputs.stream_tokens;
+  result.documents = std::ssize(inputs.stream.document_starts);
+  result.text_bytes = inputs.stream.text_bytes;
+  result.document_convention = inputs.stream.convention;
+  result.tokenizer_sha256 = inputs.tokenizer_sha256;
+  result.convention = convention.name;
+  result.convention_summary = convention.summary;
+  result.window = score.window;
+  result.windows = std::ssize(inputs.windows);
+  result.batch = score.batch;
+  result.confidence = options.confidence;
+  if (options.max_ppl_ratio) result.gate = Gate{*options.max_ppl_ratio, options.confidence};
+  result.dtype = score.dtype;
+  result.device = score.device;
+  result.threads = threads_in_use();
+  result.options = options.resolved;
+  result.date = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::chrono::system_clock::now()));
+  return result;
+}
+
+}  // namespace
+
+Result evaluate(const Options& options) {
+  check_options(options);
+  check_outputs(options);
+  const Inputs inputs = open_inputs(options);
+  const ScoreOptions score = {
+      .window = inputs.window,
+      .batch = options.batch > 0 ? options.batch : std::max<std::int64_t>(1, kTokensAtATime / inputs.window),
+      .dtype = options.dtype,
+      .device = options.device};
+  require_memory(inputs.models, score);
+
+  Result result = describe_measurement(options, inputs, score);
+  std::vector<ModelFacts> facts;
+  for (const family::ModelDirectory& model : inputs.models) facts.push_back(facts_of(model));
+  name_models(facts);
+  std::vector<std::vector<double>> nats;
+  for (std::size_t m = 0; m < facts.size(); ++m) {
+    Progress progress("scoring " + facts[m].name, static_cast<double>(inputs.stream.tokens.size() - 1),
+                      "tokens");
+    Scores scores = score_model(inputs.models[m], inputs.stream.tokens, inputs.windows, score,
+                                [&](std::int64_t scored) { progress.advance(static_cast<double>(scored)); });
+    nats.push_back(std::move(scores.nats));
+    result.models.push_back({.facts = std::move(facts[m]),
+                             .load_seconds = scores.load_seconds,
+                             .score_seconds = scores.score_seconds});
+  }
+  compare_models(nats, choose_clusters(inputs.windows, inputs.stream.document_starts), result);
+  write_outputs(options, result, nats);
+  return result;
+}
+
+}  // namespace regroup::eval

@@ -1,0 +1,185 @@
+#include "eval/findings.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "core/base/error.h"
+#include "eval/text.h"
+
+namespace regroup::eval {
+namespace {
+
+constexpr int kNatsDecimals = 4, kPerplexityDecimals = 3, kRatioDecimals = 4;
+
+std::string savings(const ModelResult& model, const ModelResult& source) {
+  if (model.facts.kv_heads == source.facts.kv_heads) return "";
+  return fmt::format(" ({} of {} key/value heads, KV cache {:.3g}× smaller)", model.facts.kv_heads,
+                     source.facts.kv_heads,
+                     static_cast<double>(source.facts.kv_bytes_per_token) /
+                         static_cast<double>(model.facts.kv_bytes_per_token));
+}
+
+bool contains(const Interval& interval, double value) {
+  return interval.low <= value && value <= interval.high;
+}
+
+// As many as the interval's width gives a meaning to.
+int percent_decimals(const Figure& ratio) {
+  const double width = ratio.interval ? 100 * (ratio.interval->high - ratio.interval->low) : 1;
+  return width >= 3 ? 0 : width >= 0.3 ? 1 : width >= 0.03 ? 2 : 3;
+}
+
+// "1.3% higher than the source's", "3.55 times the source's"
+std::string change(const Figure& ratio) {
+  if (ratio.value >= 2) return fmt::format("{:.3g} times the source's", ratio.value);
+  std::string size = percent(ratio.value, percent_decimals(ratio));
+  size.erase(0, size.find_first_of("0123456789"));
+  return fmt::format("{} {} than the source's", size, ratio.value < 1 ? "lower" : "higher");
+}
+
+std::string range(const Figure& ratio) {
+  const Interval& interval = *ratio.interval;
+  if (ratio.value >= 2) return fmt::format("{:.3g} to {:.3g} times", interval.low, interval.high);
+  const int decimals = percent_decimals(ratio);
+  return fmt::format("{} to {}", percent(interval.low, decimals), percent(interval.high, decimals));
+}
+
+std::string source_sentence(const Result& result) {
+  const ModelResult& source = result.models.front();
+  return fmt::format("{}: perplexity {} on {} tokens.", source.facts.name,
+                     with_error(source.perplexity, kPerplexityDecimals), grouped(result.scored_tokens));
+}
+
+std::string budget(const Result& result) {
+  return fmt::format("the budget is {:.6g}", result.gate->max_ppl_ratio);
+}
+
+std::string what_would_tell(const GateDecision& decision) {
+  if (!decision.more_tokens) return "No amount of text would likely decide: it lies on the budget.";
+  return fmt::format("About {} more tokens of this kind would likely decide.",
+                     grouped(*decision.more_tokens));
+}
+
+constexpr std::array kColumns = {
+    Column{"model", false,
+           [](const ModelResult& model, const Result& result) {
+             return model.facts.name + (&model == &result.models.front() ? " (source)" : "");
+           }},
+    Column{"perplexity", true,
+           [](const ModelResult& model, const Result&) {
+             return with_error(model.perplexity, kPerplexityDecimals);
+           }},
+    Column{"nats/token", true,
+           [](const ModelResult& model, const Result&) { return with_error(model.nats, kNatsDecimals); }},
+    Column{"bits/byte", true,
+           [](const ModelResult& model, const Result&) {
+             return model.bits_per_byte ? with_error(*model.bits_per_byte, kNatsDecimals) : std::string();
+           }},
+    Column{"difference to source", true,
+           [](const ModelResult& model, const Result&) {
+             return model.difference ? with_error(*model.difference, kNatsDecimals, true) : std::string();
+           }},
+    Column{"perplexity ratio", true,
+           [](const ModelResult& model, const Result&) {
+             if (!model.ratio) return std::string();
+             std::string text = fmt::format("{:.{}f}", model.ratio->value, kRatioDecimals);
+             if (model.ratio->interval)
+               text += " (" + interval_text(*model.ratio->interval, kRatioDecimals) + ")";
+             return text;
+           }},
+    Column{"KV bytes/token", true,
+           [](const ModelResult& model, const Result&) { return grouped(model.facts.kv_bytes_per_token); }},
+    Column{"seconds", true,
+           [](const ModelResult& model, const Result&) {
+             return fmt::format("{:.1f}", model.load_seconds + model.score_seconds);
+           }},
+};
+
+}  // namespace
+
+std::string_view verdict_name(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kPass:
+      return "pass";
+    case Verdict::kFail:
+      return "fail";
+    case Verdict::kCannotTell:
+      break;
+  }
+  return "cannot tell";
+}
+
+std::string finding(const ModelResult& model, const Result& result) {
+  check(model.ratio.has_value(), "the source is not compared with itself");
+  const std::string subject = model.facts.name + savings(model, result.models.front()) + ": ";
+  const std::string confidence = confidence_text(result.confidence) + " confidence";
+  const Figure& ratio = *model.ratio;
+  if (!ratio.interval)
+    return subject + "perplexity " + change(ratio) + "; the text is too short to say how sure that is.";
+  if (model.difference->value == 0 && *model.difference->error == 0)
+    return subject + "predicts the text exactly as the source does.";
+  if (contains(*ratio.interval, 1))
+    return subject + "perplexity cannot be told from the source's: " + range(ratio) + " (" + confidence +
+           ").";
+  return subject + "perplexity " + change(ratio) + " (" + confidence + ": " + range(ratio) + ").";
+}
+
+std::string decision_sentence(const ModelResult& model, const Result& result) {
+  check(model.gate.has_value() && result.gate.has_value(), "there is no gate");
+  const GateDecision& decision = *model.gate;
+  const std::string& name = model.facts.name;
+  if (!decision.bounds)
+    return fmt::format(
+        "Cannot tell: the text is too short to claim an error for {}; give at least two windows, "
+        "better fifty.",
+        name);
+  const std::string confidence = confidence_text(result.gate->confidence) + " confidence";
+  const std::string bounds = interval_text(*decision.bounds, kRatioDecimals);
+  switch (decision.verdict) {
+    case Verdict::kPass:
+      return fmt::format("Within budget: the perplexity ratio of {} is at most {:.{}f} with {}; {}.", name,
+                         decision.bounds->high, kRatioDecimals, confidence, budget(result));
+    case Verdict::kFail:
+      return fmt::format("Beyond budget: the perplexity ratio of {} is at least {:.{}f} with {}; {}.", name,
+                         decision.bounds->low, kRatioDecimals, confidence, budget(result));
+    case Verdict::kCannotTell:
+      break;
+  }
+  return fmt::format("Cannot tell: the perplexity ratio of {} is {}, each bound with {}; {}. {}", name,
+                     bounds, confidence, budget(result), what_would_tell(decision));
+}
+
+std::string headline(const Result& result) {
+  const auto compared = std::span(result.models).subspan(1);
+  if (compared.empty()) return source_sentence(result);
+  if (result.verdict) {
+    const auto worst = std::ranges::max_element(compared, {}, [](const ModelResult& model) {
+      return std::pair(model.gate->verdict, model.nats.value);
+    });
+    return decision_sentence(*worst, result);
+  }
+  return finding(*std::ranges::min_element(compared, {}, [](const ModelResult& m) { return m.nats.value; }),
+                 result);
+}
+
+std::string measurement_sentence(const Result& result) {
+  std::vector<std::string> names;
+  for (const DataFile& file : result.files) names.push_back(file.path.filename().string());
+  const std::string part = result.scored_tokens < result.stream_tokens - 1 ? "The first " : "";
+  return fmt::format("{}{} tokens of {}, windows of {} ({}), {} arithmetic.", part,
+                     grouped(result.scored_tokens), list_some(names, 4), result.window, result.convention,
+                     result.dtype);
+}
+
+std::vector<Column> table_columns(const Result& result) {
+  std::vector<Column> columns;
+  for (const Column& column : kColumns)
+    if (std::ranges::any_of(result.models,
+                            [&](const ModelResult& m) { return !column.cell(m, result).empty(); }))
+      columns.push_back(column);
+  return columns;
+}
+
+}  // namespace regroup::eval

@@ -1,0 +1,139 @@
+#include "eval/inputs.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+
+#include "core/base/error.h"
+#include "core/base/hash.h"
+#include "eval/convention.h"
+
+namespace regroup::eval {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The tokenizer that decides the ids, whatever else describes it.
+constexpr std::string_view kTokenizerFile = "tokenizer.model";
+constexpr std::uint64_t kLargestHashedWeights = std::uint64_t{2} << 30;
+
+std::string tokenizer_hash(const fs::path& directory) {
+  const fs::path file = directory / kTokenizerFile;
+  return fs::exists(file) ? sha256_of_file(file) : "";
+}
+
+void require_same_tokens(const family::ModelDirectory& source, const family::ModelDirectory& model) {
+  const auto refuse = [&](std::string what, std::string expected, std::string found) {
+    throw UserError({.where = model.path.string(),
+                     .what = std::move(what),
+                     .expected = std::move(expected),
+                     .found = std::move(found),
+                     .remedy = "Evaluate it on its own and compare bits per byte"});
+  };
+  if (model.config.vocab_size != source.config.vocab_size)
+    refuse("its vocabulary is not that of the source " + source.path.string(),
+           fmt::format("{} ids", source.config.vocab_size), fmt::format("{}", model.config.vocab_size));
+  const std::string expected = tokenizer_hash(source.path), found = tokenizer_hash(model.path);
+  if (!expected.empty() && !found.empty() && expected != found)
+    refuse(fmt::format("its {} is not that of the source {}", kTokenizerFile, source.path.string()),
+           "SHA-256 " + expected.substr(0, 12) + "…", found.substr(0, 12) + "…");
+}
+
+std::int64_t choose_window(const Options& options, const std::vector<family::ModelDirectory>& models) {
+  const std::int64_t window = options.window > 0
+                                  ? options.window
+                                  : std::min(models.front().config.max_positions, kLargestDefaultWindow);
+  for (const family::ModelDirectory& model : models)
+    if (window > model.config.max_positions)
+      throw UserError(
+          {.where = model.path.string(),
+           .what = "a window is longer than its context",
+           .expected = fmt::format("--window of at most {}", model.config.max_positions),
+           .found = fmt::format("{}{}", window, options.window > 0 ? "" : ", what the source takes")});
+  return window;
+}
+
+data::TokenStream read_stream(const Options& options, const family::ModelDirectory& source) {
+  std::unique_ptr<tokenizer::Tokenizer> tokenizer;
+  if (data::needs_tokenizer(options.data, options.data_format))
+    tokenizer = tokenizer::open_tokenizer(source.path);
+  data::TokenStream stream = data::read_tokens(options.data, tokenizer.get(),
+                                               {.format = options.data_format,
+                                                .document_start = options.document_start,
+                                                .vocab_size = source.config.vocab_size});
+  if (stream.tokens.size() < 2)
+    throw UserError({.where = "--data",
+                     .what = "too short to score a token",
+                     .expected = "at least 2 tokens",
+                     .found = fmt::format("{}", stream.tokens.size())});
+  return stream;
+}
+
+// The weight files one after the other, as one hash.
+std::string hash_weights(const checkpoint::Checkpoint& checkpoint) {
+  Sha256 hash;
+  std::vector<std::byte> buffer(1 << 20);
+  for (const checkpoint::SafetensorsReader& reader : checkpoint.files()) {
+    const File file = File::open_for_reading(reader.path());
+    const std::uint64_t size = file.size();
+    for (std::uint64_t at = 0; at < size; at += buffer.size()) {
+      const auto part = std::span(buffer).first(std::min<std::uint64_t>(buffer.size(), size - at));
+      file.read_at(at, part);
+      hash.update(part);
+    }
+  }
+  return hash.hex();
+}
+
+}  // namespace
+
+Inputs open_inputs(const Options& options) {
+  Inputs inputs;
+  inputs.models.push_back(family::open_model(options.source));
+  for (const fs::path& path : options.models) {
+    inputs.models.push_back(family::open_model(path));
+    require_same_tokens(inputs.models.front(), inputs.models.back());
+  }
+  inputs.tokenizer_sha256 = tokenizer_hash(options.source);
+  inputs.window = choose_window(options, inputs.models);
+  inputs.stream = read_stream(options, inputs.models.front());
+  inputs.stream_tokens = std::ssize(inputs.stream.tokens);
+  if (options.max_tokens > 0 && options.max_tokens + 1 < inputs.stream_tokens)
+    inputs.stream.tokens.resize(static_cast<std::size_t>(options.max_tokens + 1));
+  inputs.windows = conventions().front().windows(std::ssize(inputs.stream.tokens), inputs.window);
+  return inputs;
+}
+
+ModelFacts facts_of(const family::ModelDirectory& model) {
+  const checkpoint::DType dtype = model.dtype();
+  std::uint64_t bytes = 0;
+  for (const checkpoint::SafetensorsReader& file : model.checkpoint.files())
+    bytes += fs::file_size(file.path());
+  return {.name = {},
+          .path = model.path,
+          .family = std::string(model.family->name),
+          .dtype = std::string(checkpoint::dtype_name(dtype)),
+          .parameters = model.parameters(),
+          .layers = model.config.layers,
+          .heads = model.config.heads,
+          .kv_heads = model.config.kv_heads,
+          .kv_bytes_per_token = family::kv_bytes_per_token(model.config, checkpoint::dtype_bits(dtype) / 8),
+          .weight_bytes = bytes,
+          .config_sha256 = sha256_of_file(model.path / "config.json"),
+          .weights_sha256 = bytes <= kLargestHashedWeights ? hash_weights(model.checkpoint) : ""};
+}
+
+void name_models(std::vector<ModelFacts>& facts) {
+  std::map<std::string, int> uses;
+  for (ModelFacts& model : facts) {
+    const fs::path whole = fs::weakly_canonical(model.path);
+    model.name = whole.has_filename() ? whole.filename().string() : whole.parent_path().filename().string();
+    ++uses[model.name];
+  }
+  for (ModelFacts& model : facts)
+    if (uses[model.name] > 1) model.name = model.path.string();
+}
+
+}  // namespace regroup::eval

@@ -1,0 +1,30 @@
+// What goes into an evaluation, opened and checked before any weight is read.
+#pragma once
+
+#include <vector>
+
+#include "core/data/token_stream.h"
+#include "core/data/windows.h"
+#include "core/family/model_directory.h"
+#include "eval/eval.h"
+#include "eval/result.h"
+
+namespace regroup::eval {
+
+struct Inputs {
+  std::vector<family::ModelDirectory> models;  // the source first
+  std::string tokenizer_sha256;                // of the source's tokenizer file, if it has one
+  data::TokenStream stream;                    // cut to --max-tokens
+  std::int64_t stream_tokens = 0;              // before that
+  std::int64_t window = 0;
+  std::vector<data::Window> windows;
+};
+
+Inputs open_inputs(const Options& options);
+
+ModelFacts facts_of(const family::ModelDirectory& model);
+
+// Gives every model its directory's name, or the path as given where two share one.
+void name_models(std::vector<ModelFacts>& facts);
+
+}  // namespace regroup::eval

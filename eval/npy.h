@@ -1,0 +1,14 @@
+// NumPy's .npy format, version 1.0 (numpy.lib.format): magic, version, header length, a Python dictionary
+// padded so that the data begin at a multiple of 64, then the elements in C order.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+namespace regroup::eval {
+
+// A '<f8' array [rows, columns] from rows of equal length.
+std::vector<std::byte> npy_bytes(std::span<const std::vector<double>> rows);
+
+}  // namespace regroup::eval

@@ -1,0 +1,19 @@
+// The outputs of an evaluation, each a pure function of its result.
+#pragma once
+
+#include <string>
+
+#include "core/base/json.h"
+#include "eval/result.h"
+
+namespace regroup::eval {
+
+// docs/reports.md documents the fields. Everything outside "run" is the same when the same is run again.
+Json report_json(const Result& result);
+
+std::string report_markdown(const Result& result);
+
+// One self-contained page: no script, no network, light and dark, for a phone and for paper.
+std::string report_html(const Result& result);
+
+}  // namespace regroup::eval

@@ -1,0 +1,226 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+#include <vector>
+
+#include "core/base/units.h"
+#include "core/base/version.h"
+#include "eval/charts.h"
+#include "eval/findings.h"
+#include "eval/report.h"
+#include "eval/report_style.h"
+#include "eval/text.h"
+
+namespace regroup::eval {
+namespace {
+
+std::span<const ModelResult> compared(const Result& result) {
+  return std::span(result.models).subspan(1);
+}
+
+// The smallest round-ended range that shows all the values and intervals, with some air.
+Axis axis_around(std::span<const Lane> lanes, std::span<const double> others) {
+  std::vector<double> values(others.begin(), others.end());
+  for (const Lane& lane : lanes) {
+    values.push_back(lane.value);
+    if (lane.interval) values.insert(values.end(), {lane.interval->low, lane.interval->high});
+  }
+  auto [low, high] = std::ranges::minmax(values);
+  const double air = high > low ? 0.04 * (high - low) : 0.01;
+  return {.low = low - air, .high = high + air, .ticks = {}, .reference = {}, .budget = {}};
+}
+
+// A cell breaks before its bracket only.
+std::string unbroken(std::string text) {
+  for (const std::string_view part : {" ± ", " to "})
+    for (std::size_t at = 0; (at = text.find(part, at)) != text.npos; ++at) {
+      std::string joined(part);
+      joined.replace(joined.size() - 1, 1, "\u00a0").replace(0, 1, "\u00a0");
+      text.replace(at, part.size(), joined);
+    }
+  return text;
+}
+
+std::string figures_section(const Result& result) {
+  const std::vector<Column> columns = table_columns(result);
+  std::string html = "<table>\n<thead><tr>";
+  for (const Column& column : columns)
+    html += fmt::format("<th{}>{}</th>", column.numeric ? " class=\"num\"" : "", html_escape(column.title));
+  html += "</tr></thead>\n<tbody>\n";
+  for (const ModelResult& model : result.models) {
+    html += "<tr>";
+    for (const Column& column : columns)
+      html += fmt::format("<td{} data-label=\"{}\">{}</td>", column.numeric ? " class=\"num\"" : "",
+                          html_escape(column.title), html_escape(unbroken(column.cell(model, result))));
+    html += "</tr>\n";
+  }
+  html +=
+      "</tbody>\n</table>\n<p class=\"soft\" style=\"margin-top:.8rem\">± is one standard error; brackets "
+      "hold ";
+  return html + confidence_text(result.confidence) + " confidence intervals.</p>\n";
+}
+
+std::string difference_section(const Result& result) {
+  if (compared(result).empty()) return "";
+  std::vector<Lane> lanes;
+  for (const ModelResult& model : compared(result))
+    lanes.push_back({model.facts.name, with_error(*model.difference, 4, true) + " nats",
+                     model.difference->value, model.difference->interval});
+  std::vector<double> marks = {0};
+  if (result.gate) marks.push_back(std::log(result.gate->max_ppl_ratio));
+  Axis axis = axis_around(lanes, marks);
+  for (const double at : round_ticks(axis.low, axis.high))
+    axis.ticks.push_back({at, std::abs(at) < 1e-12 ? "source" : fmt::format("{:+.3g}", at)});
+  axis.reference = Tick{0, ""};
+  if (result.gate)
+    axis.budget = Tick{marks.back(), fmt::format("budget: ratio {:.6g}", result.gate->max_ppl_ratio)};
+  return "<p class=\"soft\">Nats per token above the source, on the same tokens. The errors are of the "
+         "paired "
+         "difference: what is hard for both cancels. Bars are " +
+         confidence_text(result.confidence) + " intervals.</p>\n" + lanes_chart(lanes, axis);
+}
+
+std::string perplexity_section(const Result& result) {
+  std::vector<Lane> lanes;
+  for (const ModelResult& model : result.models)
+    lanes.push_back(
+        {model.facts.name, with_error(model.perplexity, 3), model.nats.value, model.nats.interval});
+  Axis axis = axis_around(lanes, {});
+  for (const double at : round_ticks(std::exp(axis.low), std::exp(axis.high)))
+    if (at > 0) axis.ticks.push_back({std::log(at), fmt::format("{:.6g}", at)});
+  const std::string_view caution =
+      compared(result).empty()
+          ? ""
+          : " To compare models look at the differences: these bars share the text's own luck.";
+  return fmt::format("<p class=\"soft\">On a logarithmic axis, with {} intervals.{}</p>\n",
+                     confidence_text(result.confidence), caution) +
+         lanes_chart(lanes, axis);
+}
+
+std::string along_section(const Result& result) {
+  std::vector<std::string> spans;
+  std::int64_t begin = 0;
+  for (const std::int64_t end : result.segment_ends) {
+    spans.push_back(fmt::format("tokens {} to {}", grouped(begin + 1), grouped(end)));
+    begin = end;
+  }
+  const bool alone = compared(result).empty();
+  std::string html =
+      alone ? "<p class=\"soft\">Nats per token in equal stretches of the text.</p>\n"
+            : "<p class=\"soft\">The difference to the source, nats per token, in equal stretches of the "
+              "text: where it hurts. Each picture has its own scale.</p>\n";
+  for (const ModelResult& model : result.models) {
+    if (!alone && !model.difference) continue;
+    html += fmt::format(
+        "<figure><h3>{}</h3>\n{}<div class=\"ends\"><span>token 1</span><span>token {}</span></div>"
+        "</figure>\n",
+        html_escape(model.facts.name), bars_chart(model.along, spans), grouped(result.scored_tokens));
+  }
+  return html;
+}
+
+std::string entry(std::string_view term, const std::string& description) {
+  return fmt::format("<dt>{}</dt><dd>{}</dd>\n", html_escape(term), description);
+}
+
+std::string method_section(const Result& result) {
+  std::string html = "<dl>\n";
+  html += entry("Convention", fmt::format("<code>{}</code>, W = {}. {}", html_escape(result.convention),
+                                          result.window, html_escape(result.convention_summary)));
+  html += entry("Documents",
+                fmt::format("{}. {}", grouped(result.documents), html_escape(result.document_convention)));
+  html += entry("Scored", fmt::format("{} of {} tokens in {} windows, {} at a time, {} on {}",
+                                      grouped(result.scored_tokens), grouped(result.stream_tokens),
+                                      grouped(result.windows), result.batch, html_escape(result.dtype),
+                                      html_escape(result.device)));
+  html += entry("Errors", html_escape(result.cluster_summary));
+  if (result.gate)
+    html +=
+        entry("Gate",
+              fmt::format("Pass when the upper one-sided {} bound of the perplexity ratio is at most {:.6g}; "
+                          "fail when the lower one is above it; else it cannot be told.",
+                          confidence_text(result.gate->confidence), result.gate->max_ppl_ratio));
+  return html + "</dl>\n";
+}
+
+std::string provenance_section(const Result& result) {
+  std::string html = "<dl>\n";
+  html +=
+      entry("Program", fmt::format("regroup {} (commit {})", html_escape(version()), html_escape(commit())));
+  for (const ModelResult& model : result.models) {
+    const ModelFacts& facts = model.facts;
+    html += entry(
+        facts.name,
+        fmt::format(
+            "{}<br><span class=\"soft\">{}, {} parameters in {}, {} layers, {} heads, {} key/value heads"
+            "; loaded in {:.1f} s, scored in {:.1f} s</span><br><code>config.json {}</code>{}",
+            html_escape(facts.path.string()), html_escape(facts.family),
+            human_count(static_cast<double>(facts.parameters)), html_escape(facts.dtype), facts.layers,
+            facts.heads, facts.kv_heads, model.load_seconds, model.score_seconds,
+            facts.config_sha256.substr(0, 16),
+            facts.weights_sha256.empty()
+                ? ""
+                : "<br><code>weights " + facts.weights_sha256.substr(0, 16) + "</code>"));
+  }
+  for (const DataFile& file : result.files)
+    html += entry("Data", fmt::format("{}<br><code>{}</code>", html_escape(file.path.string()), file.sha256));
+  html += entry("Machine", fmt::format("{} ({}), {} threads", html_escape(cpu_name()),
+                                       html_escape(cpu_features()), result.threads));
+  html += entry("Options", "<code>" + html_escape(result.options.dump()) + "</code>");
+  return html + "</dl>\n";
+}
+
+struct Section {
+  std::string_view title;
+  std::string (*body)(const Result& result);  // empty: the section is left out
+};
+
+constexpr Section kSections[] = {
+    {"Figures", figures_section},
+    {"Difference to the source", difference_section},
+    {"Perplexity", perplexity_section},
+    {"Along the text", along_section},
+    {"How this was measured", method_section},
+    {"Provenance", provenance_section},
+};
+
+std::string verdict_class(Verdict verdict) {
+  return verdict == Verdict::kCannotTell ? "cannot-tell" : std::string(verdict_name(verdict));
+}
+
+std::string header(const Result& result) {
+  std::string html = "<header>\n<p class=\"kicker\">regroup evaluation";
+  if (!result.date.empty()) html += " · " + html_escape(result.date.substr(0, 10));
+  if (result.verdict)
+    html += fmt::format(" · <b class=\"{}\">{}</b>", verdict_class(*result.verdict),
+                        verdict_name(*result.verdict));
+  html += "</p>\n<h1>" + html_escape(headline(result)) + "</h1>\n";
+  html += "<p class=\"soft\">" + html_escape(measurement_sentence(result)) + "</p>\n";
+  std::string list;
+  for (const ModelResult& model : compared(result)) {
+    if (finding(model, result) != headline(result))
+      list += "<li>" + html_escape(finding(model, result)) + "</li>\n";
+    if (model.gate && decision_sentence(model, result) != headline(result))
+      list += fmt::format("<li class=\"{}\">{}</li>\n", verdict_class(model.gate->verdict),
+                          html_escape(decision_sentence(model, result)));
+  }
+  return html + (list.empty() ? "" : "<ul>\n" + list + "</ul>\n") + "</header>\n";
+}
+
+}  // namespace
+
+std::string report_html(const Result& result) {
+  std::string html = "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n";
+  html += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";
+  html += "<title>" + html_escape(headline(result)) + "</title>\n";
+  html += "<style>" + std::string(kReportStyle) + "</style>\n</head>\n<body>\n<main>\n" + header(result);
+  for (const Section& section : kSections) {
+    const std::string body = section.body(result);
+    if (!body.empty()) html += fmt::format("<section>\n<h2>{}</h2>\n{}</section>\n", section.title, body);
+  }
+  return html + "</main>\n</body>\n</html>\n";
+}
+
+}  // namespace regroup::eval

@@ -1,0 +1,111 @@
+#include <fmt/format.h>
+
+#include "core/base/version.h"
+#include "eval/findings.h"
+#include "eval/report.h"
+
+namespace regroup::eval {
+namespace {
+
+Json json_of(const std::optional<Interval>& interval) {
+  return interval ? Json{interval->low, interval->high} : Json();
+}
+
+Json json_of(const Figure& figure) {
+  return {{"value", figure.value},
+          {"standard_error", figure.error ? Json(*figure.error) : Json()},
+          {"interval", json_of(figure.interval)}};
+}
+
+Json json_of(const std::optional<Figure>& figure) {
+  return figure ? json_of(*figure) : Json();
+}
+
+Json text_or_null(const std::string& text) {
+  return text.empty() ? Json() : Json(text);
+}
+
+Json json_of(const ModelResult& model, bool is_source) {
+  const ModelFacts& facts = model.facts;
+  Json json = {{"name", facts.name},
+               {"path", facts.path.string()},
+               {"role", is_source ? "source" : "model"},
+               {"family", facts.family},
+               {"parameters", facts.parameters},
+               {"dtype", facts.dtype},
+               {"layers", facts.layers},
+               {"heads", facts.heads},
+               {"kv_heads", facts.kv_heads},
+               {"kv_bytes_per_token", facts.kv_bytes_per_token},
+               {"weight_bytes", facts.weight_bytes},
+               {"config_sha256", facts.config_sha256},
+               {"weights_sha256", text_or_null(facts.weights_sha256)},
+               {"nats_per_token", json_of(model.nats)},
+               {"perplexity", json_of(model.perplexity)},
+               {"bits_per_byte", json_of(model.bits_per_byte)},
+               {"difference", json_of(model.difference)},
+               {"perplexity_ratio", json_of(model.ratio)},
+               {"along", model.along}};
+  if (model.gate)
+    json["gate"] = {{"verdict", verdict_name(model.gate->verdict)},
+                    {"ratio_bounds", json_of(model.gate->bounds)},
+                    {"more_tokens", model.gate->more_tokens ? Json(*model.gate->more_tokens) : Json()}};
+  return json;
+}
+
+Json data_json(const Result& result) {
+  Json files = Json::array();
+  for (const DataFile& file : result.files)
+    files.push_back({{"path", file.path.string()}, {"bytes", file.bytes}, {"sha256", file.sha256}});
+  return {{"files", files},
+          {"stream_tokens", result.stream_tokens},
+          {"scored_tokens", result.scored_tokens},
+          {"documents", result.documents},
+          {"text_bytes", result.text_bytes > 0 ? Json(result.text_bytes) : Json()},
+          {"convention", result.document_convention},
+          {"tokenizer_sha256", text_or_null(result.tokenizer_sha256)}};
+}
+
+Json run_json(const Result& result) {
+  Json seconds = Json::array();
+  for (const ModelResult& model : result.models)
+    seconds.push_back(
+        {{"name", model.facts.name}, {"load", model.load_seconds}, {"score", model.score_seconds}});
+  return {{"date", result.date}, {"device", result.device},        {"threads", result.threads},
+          {"cpu", cpu_name()},   {"cpu_features", cpu_features()}, {"seconds", seconds}};
+}
+
+}  // namespace
+
+Json report_json(const Result& result) {
+  Json json = {{"format", "regroup-eval"},
+               {"format_version", 1},
+               {"version", version()},
+               {"commit", commit()},
+               {"headline", headline(result)},
+               {"options", result.options},
+               {"data", data_json(result)},
+               {"convention",
+                {{"name", result.convention},
+                 {"summary", result.convention_summary},
+                 {"window", result.window},
+                 {"windows", result.windows}}},
+               {"arithmetic", {{"dtype", result.dtype}, {"batch", result.batch}}},
+               {"errors",
+                {{"unit", result.cluster_unit},
+                 {"clusters", result.clusters},
+                 {"summary", result.cluster_summary},
+                 {"confidence", result.confidence}}},
+               {"segment_ends", result.segment_ends}};
+  if (result.gate)
+    json["gate"] = {{"max_ppl_ratio", result.gate->max_ppl_ratio},
+                    {"confidence", result.gate->confidence},
+                    {"verdict", verdict_name(*result.verdict)}};
+  json["models"] = Json::array();
+  for (const ModelResult& model : result.models)
+    json["models"].push_back(json_of(model, &model == &result.models.front()));
+  json["run"] = run_json(result);
+  return json;
+}
+
+}  // namespace regroup::eval

@@ -1,0 +1,90 @@
+// What an evaluation found, as numbers: filled once (compare.h), printed by every report.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/json.h"
+#include "core/base/statistics.h"
+
+namespace regroup::eval {
+
+// A number with its standard error and its two-sided interval at Result::confidence; both absent where the
+// text has fewer than two clusters.
+struct Figure {
+  double value = 0;
+  std::optional<double> error = {};
+  std::optional<Interval> interval = {};
+};
+
+enum class Verdict { kPass, kCannotTell, kFail };  // from best to worst
+
+struct Gate {
+  double max_ppl_ratio = 1;
+  double confidence = 0.95;
+};
+
+struct GateDecision {
+  Verdict verdict = Verdict::kCannotTell;
+  std::optional<Interval> bounds = {};           // one-sided confidence bounds of the perplexity ratio
+  std::optional<std::int64_t> more_tokens = {};  // kCannotTell: with so many more it would likely be decided
+};
+
+// What is known of a model without running it.
+struct ModelFacts {
+  std::string name;  // short, unique among the models
+  std::filesystem::path path;
+  std::string family, dtype;
+  std::int64_t parameters = 0, layers = 0, heads = 0, kv_heads = 0, kv_bytes_per_token = 0;
+  std::uint64_t weight_bytes = 0;
+  std::string config_sha256;
+  std::string
+      weights_sha256;  // of the weight files in the order of their names; empty when too large to hash
+};
+
+struct ModelResult {
+  ModelFacts facts;
+  double load_seconds = 0, score_seconds = 0;
+  Figure nats = {}, perplexity = {};  // per token
+  std::optional<Figure> bits_per_byte = {};
+  std::optional<Figure> difference =
+      {};                            // to the source, nats per token, errors paired; absent for the source
+  std::optional<Figure> ratio = {};  // of perplexities: exp(difference)
+  std::vector<double> along = {};    // nats per token, or the difference to the source, in each segment
+  std::optional<GateDecision> gate = {};
+};
+
+struct DataFile {
+  std::filesystem::path path;
+  std::uint64_t bytes = 0;
+  std::string sha256;
+};
+
+struct Result {
+  std::vector<ModelResult> models;  // the source first
+
+  std::vector<DataFile> files;
+  std::int64_t stream_tokens = 0, scored_tokens = 0, documents = 0, text_bytes = 0;
+  std::string document_convention;  // how text became tokens
+  std::string tokenizer_sha256;     // empty when none was needed
+
+  std::string convention, convention_summary;
+  std::int64_t window = 0, windows = 0, batch = 0;
+  std::string cluster_unit;     // "document" or "block"
+  std::string cluster_summary;  // a sentence
+  std::int64_t clusters = 0;
+  double confidence = 0.95;
+  std::vector<std::int64_t> segment_ends;  // in scored tokens; what ModelResult::along is over
+
+  std::optional<Gate> gate;
+  std::optional<Verdict> verdict;  // the worst of all models
+
+  std::string dtype, device, date;
+  int threads = 0;
+  Json options;
+};
+
+}  // namespace regroup::eval

@@ -1,0 +1,17 @@
+// How reports write numbers.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "eval/result.h"
+
+namespace regroup::eval {
+
+std::string grouped(std::int64_t count);                                        // 121088 -> "121,088"
+std::string percent(double ratio, int decimals);                                // 1.013 -> "+1.3%"
+std::string with_error(const Figure& figure, int decimals, bool sign = false);  // "17.53 ± 0.21", "17.53 ± ?"
+std::string interval_text(const Interval& interval, int decimals, bool sign = false);  // "1.0112 to 1.0150"
+std::string confidence_text(double confidence);                                        // 0.95 -> "95%"
+
+}  // namespace regroup::eval

@@ -1,0 +1,75 @@
+#include "eval/clusters.h"
+
+#include <gtest/gtest.h>
+
+#include "core/base/error.h"
+
+namespace regroup::eval {
+namespace {
+
+using Starts = std::vector<std::int64_t>;
+
+// Documents of the given length over windows of W; every token but the first is scored.
+Clusters clusters_of(std::int64_t documents, std::int64_t length, std::int64_t window) {
+  Starts starts;
+  for (std::int64_t d = 0; d < documents; ++d) starts.push_back(d * length);
+  std::vector<data::Window> windows;
+  for (std::int64_t begin = 0; begin < documents * length - 1; begin += window)
+    windows.push_back({begin, std::min(window, documents * length - 1 - begin)});
+  return choose_clusters(windows, starts);
+}
+
+TEST(Clusters, AreDocumentsWhereThereAreThirty) {
+  const Clusters clusters = clusters_of(30, 10, 7);
+  EXPECT_EQ(clusters.unit, "document");
+  ASSERT_EQ(clusters.ends.size(), 30u);
+  EXPECT_EQ(clusters.ends[0], 9);  // the stream's first token is not scored
+  EXPECT_EQ(clusters.ends[1], 19);
+  EXPECT_EQ(clusters.ends[29], 299);
+  EXPECT_EQ(clusters.summary, "Errors cluster by document (30); Student's t with 29 degrees of freedom.");
+}
+
+TEST(Clusters, AreBlocksOfWholeWindowsBelowThat) {
+  const Clusters clusters = clusters_of(29, 100, 20);
+  EXPECT_EQ(clusters.unit, "block");
+  ASSERT_EQ(clusters.ends.size(), 64u);
+  EXPECT_EQ(clusters.ends.back(), 2899);
+  std::int64_t begin = 0;
+  for (const std::int64_t end : clusters.ends) {
+    const std::int64_t windows = (end - begin + 19) / 20;
+    EXPECT_TRUE(windows == 2 || windows == 3) << windows;
+    EXPECT_TRUE(end % 20 == 0 || end == 2899) << end;
+    begin = end;
+  }
+  EXPECT_NE(clusters.summary.find("because the text has 29 documents: 64 runs of whole windows"),
+            std::string::npos)
+      << clusters.summary;
+}
+
+TEST(Clusters, AreAsManyBlocksAsThereAreWindowsAtMost) {
+  EXPECT_EQ(clusters_of(1, 101, 10).ends.size(), 10u);
+  const Clusters one = clusters_of(1, 11, 10);
+  EXPECT_EQ(one.ends, Starts{10});
+  EXPECT_NE(one.summary.find("too little text to claim an error"), std::string::npos) << one.summary;
+}
+
+TEST(Clusters, AreBlocksWhereOneDocumentOutweighsTheRest) {
+  Starts starts;
+  for (std::int64_t d = 0; d < 40; ++d) starts.push_back(10 * d);  // the last one has 610 of 1000 tokens
+  std::vector<data::Window> windows;
+  for (std::int64_t begin = 0; begin < 1000; begin += 10) windows.push_back({begin, 10});
+  const Clusters clusters = choose_clusters(windows, starts);
+  EXPECT_EQ(clusters.unit, "block");
+  EXPECT_NE(clusters.summary.find("one document holds 61% of the tokens"), std::string::npos)
+      << clusters.summary;
+}
+
+TEST(Clusters, CountOnlyDocumentsWithScoredTokens) {
+  Starts starts;
+  for (std::int64_t d = 0; d < 60; ++d) starts.push_back(10 * d);
+  const std::vector<data::Window> windows = {{0, 50}, {50, 50}};
+  EXPECT_EQ(choose_clusters(windows, starts).unit, "block");
+}
+
+}  // namespace
+}  // namespace regroup::eval

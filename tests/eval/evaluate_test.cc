@@ -1,0 +1,228 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "core/base/file.h"
+#include "core/base/json.h"
+#include "core/base/random.h"
+#include "core/data/formats.h"
+#include "eval/eval.h"
+#include "eval/inputs.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/tiny_llama.h"
+
+namespace regroup::eval {
+namespace {
+
+namespace fs = std::filesystem;
+
+using testing::TinyLlama;
+using testing::user_error_of;
+
+constexpr const char* kRoot = REGROUP_SOURCE_DIR;
+
+// Two models of one vocabulary, and a shard of random ids.
+class Evaluate : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    testing::write_tiny_llama({.seed = 1}, folder_ / "source");
+    testing::write_tiny_llama({.kv_heads = 2, .seed = 2}, folder_ / "model");
+    data::TokenStream stream;
+    RandomStream random(3, "ids");
+    for (int i = 0; i < 201; ++i) stream.tokens.push_back(static_cast<data::Token>(random.below(24)));
+    stream.document_starts = {0};
+    data::data_format("llm.c").write(folder_ / "ids.bin", stream, 24, false);
+    options_.source = folder_ / "source";
+    options_.models = {folder_ / "model"};
+    options_.data = {folder_ / "ids.bin"};
+    options_.window = 16;
+  }
+
+  std::string refusal() {
+    return user_error_of([&] { evaluate(options_); });
+  }
+
+  testing::TempDir folder_;
+  Options options_;
+};
+
+TEST_F(Evaluate, ScoresEveryTokenButTheFirst) {
+  const Result result = evaluate(options_);
+  EXPECT_EQ(result.stream_tokens, 201);
+  EXPECT_EQ(result.scored_tokens, 200);
+  EXPECT_EQ(result.windows, 13);
+  EXPECT_EQ(result.clusters, 13);
+  EXPECT_EQ(result.models[0].facts.name, "source");
+  EXPECT_EQ(result.models[1].facts.kv_heads, 2);
+  EXPECT_EQ(result.models[1].facts.kv_bytes_per_token, 2 * 2 * 2 * 4 * 4);
+  EXPECT_NEAR(result.models[1].difference->value, result.models[1].nats.value - result.models[0].nats.value,
+              1e-12);
+  EXPECT_FALSE(result.models[0].bits_per_byte.has_value());  // a shard does not know its text
+}
+
+TEST_F(Evaluate, AModelIsNoDifferentFromItself) {
+  options_.models = {options_.source};
+  options_.max_ppl_ratio = 1;
+  const Result result = evaluate(options_);
+  EXPECT_EQ(result.models[1].difference->value, 0);
+  EXPECT_EQ(result.models[1].difference->error, 0.);
+  EXPECT_EQ(exit_code(result), 0);
+}
+
+TEST_F(Evaluate, AWorseModelFailsTheGate) {
+  auto tensors = testing::tiny_llama_tensors({.seed = 1});
+  tensors.at("lm_head.weight").mul_(8);  // sure of itself, and wrong
+  testing::write_llama({}, tensors, folder_ / "worse");
+  options_.models = {folder_ / "worse"};
+  options_.max_ppl_ratio = 1.02;
+  EXPECT_EQ(exit_code(evaluate(options_)), 1);
+  std::swap(options_.source, options_.models[0]);
+  EXPECT_EQ(exit_code(evaluate(options_)), 0);
+}
+
+TEST_F(Evaluate, WritesWhatItFoundAndTheSameAgain) {
+  options_.report = folder_ / "r.html";
+  options_.json = folder_ / "r.json";
+  options_.markdown = folder_ / "r.md";
+  options_.per_token = folder_ / "r.npy";
+  const Result result = evaluate(options_);
+  Json json = read_json(options_.json);
+  EXPECT_EQ(json["models"][1]["nats_per_token"]["value"].get<double>(), result.models[1].nats.value);
+  EXPECT_EQ(json["models"][0]["config_sha256"].get<std::string>().size(), 64u);
+  EXPECT_EQ(json["models"][0]["weights_sha256"].get<std::string>().size(), 64u);
+  EXPECT_NE(json["models"][0]["weights_sha256"], json["models"][1]["weights_sha256"]);
+  const std::string npy = read_text(options_.per_token);
+  EXPECT_EQ(npy.size(), 128 + 2 * 200 * 8u);
+  EXPECT_CONTAINS(npy, "'shape': (2, 200)");
+
+  EXPECT_CONTAINS(refusal(), "exists already");
+  options_.overwrite = true;
+  options_.batch = 1;  // also of the batch's size, but for rounding
+  evaluate(options_);
+  EXPECT_NEAR(read_json(options_.json)["models"][1]["nats_per_token"]["value"].get<double>(),
+              result.models[1].nats.value, 1e-6);
+  options_.batch = 0;
+  evaluate(options_);
+  Json again = read_json(options_.json);
+  json.erase("run");
+  again.erase("run");
+  EXPECT_EQ(json, again);
+  EXPECT_EQ(read_text(options_.per_token), npy);
+}
+
+TEST_F(Evaluate, RefusesOutputsBeforeAnythingIsRead) {
+  options_.json = folder_ / "r.json";
+  write_text(options_.json, "mine");
+  options_.source = folder_ / "nothing";
+  EXPECT_CONTAINS(refusal(), "r.json: exists already");
+  EXPECT_EQ(read_text(options_.json), "mine");
+  options_.overwrite = true;
+  options_.json = folder_ / "ids.bin";
+  EXPECT_CONTAINS(refusal(), "is the name of another output or of the data");
+  options_.json = options_.report = folder_ / "new";
+  EXPECT_CONTAINS(refusal(), "is the name of another output or of the data");
+}
+
+TEST_F(Evaluate, LimitsTheTokens) {
+  options_.max_tokens = 50;
+  const Result result = evaluate(options_);
+  EXPECT_EQ(result.scored_tokens, 50);
+  EXPECT_EQ(result.stream_tokens, 201);
+  options_.max_tokens = 1000;
+  EXPECT_EQ(evaluate(options_).scored_tokens, 200);
+}
+
+TEST_F(Evaluate, TheWindowIsWhatTheModelsCanTake) {
+  options_.window = 0;
+  const auto models = open_inputs(options_).models;
+  EXPECT_EQ(open_inputs(options_).window, models.front().config.max_positions);
+  options_.window = models.front().config.max_positions + 1;
+  EXPECT_CONTAINS(refusal(), "a window is longer than its context");
+}
+
+TEST_F(Evaluate, RefusesAnotherVocabulary) {
+  testing::write_tiny_llama({.vocab = 25}, folder_ / "other");
+  options_.models.push_back(folder_ / "other");
+  const std::string message = refusal();
+  EXPECT_CONTAINS(message, (folder_ / "other").string());
+  EXPECT_CONTAINS(message, options_.source.string());
+  EXPECT_CONTAINS(message, "expected 24 ids, found 25");
+}
+
+TEST_F(Evaluate, RefusesAnotherTokenizer) {
+  write_text(options_.source / "tokenizer.model", "one");
+  EXPECT_NO_THROW(evaluate(options_));  // the model holds none
+  write_text(options_.models[0] / "tokenizer.model", "two");
+  const std::string message = refusal();
+  EXPECT_CONTAINS(message, options_.models[0].string() + ": its tokenizer.model is not that of the source " +
+                               options_.source.string());
+}
+
+TEST_F(Evaluate, RefusesIdsBeyondTheVocabulary) {
+  data::TokenStream stream;
+  stream.tokens = {1, 2, 24};
+  stream.document_starts = {0};
+  data::data_format("llm.c").write(folder_ / "beyond.bin", stream, 25, false);
+  options_.data = {folder_ / "beyond.bin"};
+  EXPECT_CONTAINS(refusal(), "beyond the vocabulary");
+}
+
+TEST_F(Evaluate, RefusesWhatDoesNotFitIntoMemory) {
+  options_.batch = std::int64_t{1} << 40;
+  EXPECT_CONTAINS(refusal(), "does not fit into the memory of cpu");
+}
+
+TEST_F(Evaluate, RefusesAGateThatMeansNothing) {
+  options_.max_ppl_ratio = 1.02;
+  options_.models.clear();
+  EXPECT_CONTAINS(refusal(), "--max-ppl-ratio: needs a model to compare");
+  options_.models = {folder_ / "model"};
+  for (const double ratio : {0., -1., std::nan("")}) {
+    options_.max_ppl_ratio = ratio;
+    EXPECT_CONTAINS(refusal(), "not a ratio of perplexities");
+  }
+  options_.max_ppl_ratio.reset();
+  for (const double confidence : {0., 0.5, 1., 95.}) {
+    options_.confidence = confidence;
+    EXPECT_CONTAINS(refusal(), "--confidence: not a confidence");
+  }
+}
+
+TEST_F(Evaluate, ModelsOfOneNameAreToldApart) {
+  fs::create_directories(folder_ / "b");
+  testing::write_tiny_llama({.seed = 5}, folder_ / "b/source");
+  options_.models = {folder_ / "b/source"};
+  const Result result = evaluate(options_);
+  EXPECT_EQ(result.models[0].facts.name, options_.source.string());
+  EXPECT_EQ(result.models[1].facts.name, (folder_ / "b/source").string());
+}
+
+// Text, tokenizer, documents, windows, arithmetic and order at once, against HF transformers.
+TEST(EvaluateParity, EveryTokenIsThatOfTransformers) {
+  const fs::path golden = fs::path(kRoot) / "tests/goldens/eval";
+  const Json expected = read_json(golden / "nats.json");
+  const testing::TempDir folder;
+  Options options;
+  options.source = fs::path(kRoot) / "demo/kjv-mha";
+  options.data = {golden / "text.txt"};
+  options.window = 64;
+  options.per_token = folder / "nats.npy";
+  const Result result = evaluate(options);
+  const std::string npy = read_text(options.per_token);
+  ASSERT_EQ(npy.size(), 128 + 8 * expected["nats"].size());
+  EXPECT_EQ(result.documents, 2);
+  double largest = 0;
+  for (std::size_t i = 0; i < expected["nats"].size(); ++i) {
+    double value = 0;
+    std::memcpy(&value, npy.data() + 128 + 8 * i, sizeof value);
+    largest = std::max(largest, std::abs(value - expected["nats"][i].get<double>()));
+  }
+  EXPECT_LT(largest, 1e-4);
+  EXPECT_TRUE(result.models[0].bits_per_byte.has_value());
+}
+
+}  // namespace
+}  // namespace regroup::eval

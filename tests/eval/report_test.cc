@@ -1,0 +1,179 @@
+#include "eval/report.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "core/base/random.h"
+#include "eval/charts.h"
+#include "eval/convention.h"
+#include "eval/eval.h"
+#include "eval/findings.h"
+#include "eval/text.h"
+#include "tests/eval/sample_result.h"
+
+namespace regroup::eval {
+namespace {
+
+// A source near 3 nats and models `above` it, a little more in every other cluster and a little less in the
+// rest.
+Result noisy_result(const std::vector<double>& above, std::optional<Gate> gate = {}) {
+  RandomStream random(1, "report");
+  Nats nats(above.size() + 1, std::vector<double>(1000));
+  for (std::size_t i = 0; i < 1000; ++i) {
+    nats[0][i] = 3 + random.normal();
+    for (std::size_t m = 0; m < above.size(); ++m)
+      nats[m + 1][i] = nats[0][i] + above[m] + (i / 20 % 2 == 0 ? 0.02 : -0.02);
+  }
+  return sample_result(nats, equal_clusters(50, 20), gate);
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+TEST(Text, WritesNumbersAsPeopleReadThem) {
+  EXPECT_EQ(grouped(0), "0");
+  EXPECT_EQ(grouped(999), "999");
+  EXPECT_EQ(grouped(121088), "121,088");
+  EXPECT_EQ(grouped(-1234567), "−1,234,567");
+  EXPECT_EQ(percent(1.013, 1), "+1.3%");
+  EXPECT_EQ(percent(0.9, 0), "−10%");
+  EXPECT_EQ(percent(1.0004, 2), "+0.04%");
+  EXPECT_EQ(with_error({.value = 17.526, .error = 0.2149}, 2), "17.53 ± 0.21");
+  EXPECT_EQ(with_error({.value = -0.00001}, 4, true), "0.0000 ± ?");
+}
+
+TEST(Findings, SayWhatIsTrue) {
+  const Result worse = noisy_result({0.05});
+  EXPECT_TRUE(
+      contains(finding(worse.models[1], worse),
+               "a (2 of 8 key/value heads, KV cache 4× smaller): perplexity 5.1% higher than the source's "
+               "(95% confidence: "))
+      << finding(worse.models[1], worse);
+  const Result better = noisy_result({-0.05});
+  EXPECT_TRUE(contains(finding(better.models[1], better), "perplexity 4.9% lower than the source's"));
+  const Result same = noisy_result({0});
+  EXPECT_TRUE(contains(finding(same.models[1], same), "perplexity cannot be told from the source's: "));
+  const Result ruined = noisy_result({1.2});
+  EXPECT_TRUE(contains(finding(ruined.models[1], ruined), "perplexity 3.32 times the source's"));
+  const Result equal = sample_result({{1, 2}, {1, 2}}, equal_clusters(2, 1));
+  EXPECT_TRUE(contains(finding(equal.models[1], equal), "predicts the text exactly as the source does"));
+  const Result one = sample_result({{1, 2}, {2, 3}}, equal_clusters(1, 2));
+  EXPECT_TRUE(contains(finding(one.models[1], one), "the text is too short to say how sure that is"));
+}
+
+TEST(Findings, TheHeadlineIsTheVerdictOfTheWorst) {
+  const Result failed = noisy_result({0.001, 0.5, 0.1}, Gate{1.02, 0.95});
+  EXPECT_TRUE(headline(failed).starts_with("Beyond budget: the perplexity ratio of b is at least 1.6"))
+      << headline(failed);
+  EXPECT_TRUE(contains(headline(failed), "the budget is 1.02"));
+  const Result passed = noisy_result({0.001}, Gate{1.02, 0.95});
+  EXPECT_TRUE(headline(passed).starts_with("Within budget: the perplexity ratio of a is at most 1.00"))
+      << headline(passed);
+  const Result open =
+      sample_result({{1, 2, 3, 4}, {1.5, 1.5, 3.5, 3.6}}, equal_clusters(4, 1), Gate{1.02, 0.95});
+  EXPECT_TRUE(headline(open).starts_with("Cannot tell: the perplexity ratio of a is ")) << headline(open);
+  EXPECT_TRUE(contains(headline(open), "more tokens of this kind would likely decide")) << headline(open);
+}
+
+TEST(Findings, WithoutAGateTheHeadlineIsTheNearestModel) {
+  const Result result = noisy_result({0.5, 0.05});
+  EXPECT_EQ(headline(result), finding(result.models[2], result));
+  const Result alone = noisy_result({});
+  EXPECT_TRUE(headline(alone).starts_with("source: perplexity ")) << headline(alone);
+}
+
+TEST(Reports, EveryOutputNamesTheConvention) {
+  const Result result = noisy_result({0.05});
+  for (const std::string& text :
+       {terminal_text(result), report_markdown(result), report_html(result), to_text(report_json(result))})
+    for (const Convention& convention : conventions())
+      EXPECT_TRUE(contains(text, std::string(convention.name)));
+}
+
+TEST(Reports, TheTerminalTableIsAligned) {
+  const std::string text = terminal_text(noisy_result({0.05, 1.2}));
+  const auto width = [](std::string_view line) {
+    std::size_t columns = 0;
+    for (const char byte : line) columns += (static_cast<unsigned char>(byte) & 0xc0) != 0x80;
+    return columns;
+  };
+  std::vector<std::string_view> lines;
+  for (std::size_t at = 0; lines.size() < 4; at = text.find('\n', at) + 1)
+    lines.push_back(std::string_view(text).substr(at, text.find('\n', at) - at));
+  for (const std::string_view line : lines) EXPECT_EQ(width(line), width(lines.front())) << text;
+  EXPECT_TRUE(lines[1].starts_with("source (source)"));
+  EXPECT_TRUE(lines[3].starts_with("b "));
+}
+
+TEST(Reports, JsonHoldsAllFiguresAtFullPrecision) {
+  const Result result = noisy_result({0.05}, Gate{1.1, 0.9});
+  const Json json = report_json(result);
+  EXPECT_EQ(json["format"], "regroup-eval");
+  EXPECT_EQ(json["models"][0]["difference"], nullptr);
+  EXPECT_EQ(json["models"][1]["difference"]["value"].get<double>(), result.models[1].difference->value);
+  EXPECT_EQ(json["models"][1]["perplexity_ratio"]["interval"][1].get<double>(),
+            result.models[1].ratio->interval->high);
+  EXPECT_EQ(json["models"][1]["gate"]["verdict"], "pass");
+  EXPECT_EQ(json["gate"]["max_ppl_ratio"], 1.1);
+  EXPECT_EQ(json["data"]["files"][0]["sha256"], std::string(64, 'f'));
+  EXPECT_EQ(parse_json(to_text(json), "report"), json);
+}
+
+TEST(Reports, JsonKeepsWhatVariesBetweenRunsApart) {
+  Result result = noisy_result({0.05});
+  Json before = report_json(result);
+  result.date = "2027-01-01T00:00:00Z";
+  result.models[1].score_seconds = 99;
+  Json after = report_json(result);
+  EXPECT_NE(before, after);
+  before.erase("run");
+  after.erase("run");
+  EXPECT_EQ(before, after);
+}
+
+TEST(Reports, WithoutErrorsNothingIsClaimed) {
+  const Result result = sample_result({{1, 2}, {2, 3}}, equal_clusters(1, 2), Gate{1.1, 0.95});
+  EXPECT_EQ(report_json(result)["models"][1]["difference"]["standard_error"], nullptr);
+  EXPECT_TRUE(contains(terminal_text(result), "± ?"));
+  EXPECT_TRUE(contains(report_html(result), "Cannot tell: the text is too short to claim an error"));
+}
+
+TEST(Html, EscapesWhatComesFromUsers) {
+  Result result = noisy_result({0.05});
+  const std::string evil = "<script>alert('\"&')</script>";
+  result.models[1].facts.name = evil;
+  result.models[1].facts.path = evil;
+  result.files[0].path = evil;
+  result.options["data"] = evil;
+  result.document_convention = evil;
+  const std::string html = report_html(result);
+  EXPECT_FALSE(contains(html, "<script"));
+  EXPECT_TRUE(contains(html, "&lt;script&gt;alert(&#39;&quot;&amp;&#39;)&lt;/script&gt;"));
+}
+
+TEST(Html, IsSelfContained) {
+  const std::string html = report_html(noisy_result({0.05, 0.2}, Gate{1.1, 0.95}));
+  for (const char* outside : {"http:", "https:", "src=", "href=", "url(", "@import"})
+    EXPECT_FALSE(contains(html, outside)) << outside;
+  EXPECT_TRUE(contains(html, "prefers-color-scheme: dark"));
+  EXPECT_TRUE(contains(html, "@media print"));
+}
+
+TEST(Html, LeavesOutWhatHasNothingToShow) {
+  EXPECT_FALSE(contains(report_html(noisy_result({})), "<h2>Difference to the source</h2>"));
+  EXPECT_TRUE(contains(report_html(noisy_result({0.1})), "<h2>Difference to the source</h2>"));
+}
+
+TEST(Charts, TicksAreRoundAndInside) {
+  EXPECT_EQ(round_ticks(0, 1), (std::vector<double>{0, 0.5, 1}));
+  for (const auto& [low, high] : {std::pair(-0.013, 0.21), std::pair(17.2, 17.9), std::pair(0., 1e-6)}) {
+    const std::vector<double> ticks = round_ticks(low, high);
+    EXPECT_TRUE(ticks.size() >= 2 && ticks.size() <= 6) << ticks.size();
+    for (const double tick : ticks) EXPECT_TRUE(low <= tick && tick <= high);
+  }
+}
+
+}  // namespace
+}  // namespace regroup::eval
