@@ -27,7 +27,7 @@ inline std::string quoted(const std::string& argument) {
 inline Ran run_program(const std::vector<std::string>& arguments) {
   const TempDir folder;
   std::string command = quoted(REGROUP_PROGRAM);
-  for (const std::string& argument : arguments) command += " " + quoted(argument);
+  for (const std::string& argument : arguments) command.append(" ").append(quoted(argument));
   command += " >" + quoted(folder / "out") + " 2>" + quoted(folder / "err") + " </dev/null";
   const int status = std::system(command.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_text(folder / "out"), read_text(folder / "err")};
