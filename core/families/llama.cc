@@ -16,6 +16,7 @@ namespace regroup::family {
 namespace {
 
 constexpr std::array<std::string_view, 1> kArchitectures = {"LlamaForCausalLM"};
+constexpr std::array<std::string_view, 3> kLoadedBy = {"HF transformers", "vLLM", "llama.cpp"};
 
 constexpr std::array kVocabByHidden = {Dim::kVocab, Dim::kHidden};
 constexpr std::array kQueryByHidden = {Dim::kQueryWidth, Dim::kHidden};
@@ -139,6 +140,7 @@ constexpr Family llama = {
     .summary = "Llama-1/2/3, CodeLlama, Vicuna, OpenLLaMA, SmolLM2, DeepSeek-LLM",
     .architectures = kArchitectures,
     .tensors = kTensors,
+    .loaded_by = kLoadedBy,
     .read_config = read_config,
     .with_kv_heads = with_kv_heads,
 };

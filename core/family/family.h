@@ -64,6 +64,8 @@ struct Family {
   std::string_view summary;                         // which models people know it by
   std::span<const std::string_view> architectures;  // of config.json
   std::span<const TensorRule> tensors;
+  // Engines that load its checkpoints with fewer key/value heads as they are.
+  std::span<const std::string_view> loaded_by;
   // Reads config.json; `where` names it in the UserErrors for missing, mistyped and unsupported values.
   ModelConfig (*read_config)(const Json& config, const std::string& where);
   // config.json of the same model with `kv_heads` heads; every other key keeps its value and place.

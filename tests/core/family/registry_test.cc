@@ -23,6 +23,7 @@ TEST(Registry, EveryRowIsComplete) {
   std::set<std::string_view> architectures;
   for (const Family* family : families()) {
     EXPECT_FALSE(family->summary.empty());
+    EXPECT_FALSE(family->loaded_by.empty()) << family->name;
     EXPECT_NE(family->read_config, nullptr);
     EXPECT_NE(family->with_kv_heads, nullptr);
     for (const auto architecture : family->architectures)
