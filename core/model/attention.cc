@@ -3,11 +3,14 @@
 #include <cmath>
 #include <limits>
 
+#include "core/model/fused_attention.h"
 #include "core/model/norm.h"
 
 namespace regroup::model {
 
 at::Tensor causal_attention(const at::Tensor& q_BHTD, const at::Tensor& k_BKTD, const at::Tensor& v_BKTD) {
+  if (fused_attention_applies(q_BHTD, k_BKTD, v_BKTD))
+    return fused_causal_attention(q_BHTD, k_BKTD, v_BKTD, 1 / std::sqrt(static_cast<double>(q_BHTD.size(3))));
   return at::scaled_dot_product_attention(q_BHTD, k_BKTD, v_BKTD, /*attn_mask=*/{}, /*dropout_p=*/0.0,
                                           /*is_causal=*/true, /*scale=*/std::nullopt,
                                           /*enable_gqa=*/q_BHTD.size(1) != k_BKTD.size(1));

@@ -4,6 +4,7 @@
 
 #include "core/base/error.h"
 #include "core/model/attention.h"
+#include "core/model/fused.h"
 #include "core/model/mlp.h"
 #include "core/model/norm.h"
 #include "core/model/positions.h"
@@ -81,8 +82,11 @@ at::Tensor Decoder::hidden_states(const at::Tensor& tokens_BT, KvCache* cache) c
   check(cache == nullptr || first + count <= cache->capacity(),
         fmt::format("{} tokens do not fit in a cache that holds {} of {}", count, first,
                     cache ? cache->capacity() : 0));
-  at::Tensor x_BTM = at::embedding(weight(Part::kTokenEmbedding), tokens_BT);
-  const Rotation rotation = rotation_at(rope_frequencies_C_, first, count, x_BTM.scalar_type());
+  const at::Tensor& table_VM = weight(Part::kTokenEmbedding);
+  const bool fused = fused::applies(table_VM);
+  at::Tensor x_BTM = fused ? fused::embedding(table_VM, tokens_BT) : at::embedding(table_VM, tokens_BT);
+  const Rotation rotation =
+      rotation_at(rope_frequencies_C_, first, count, fused ? at::kFloat : x_BTM.scalar_type());
   for (std::int64_t layer = 0; layer < config_.layers; ++layer) {
     x_BTM = x_BTM + attention(layer, norm(Part::kAttentionNorm, layer, x_BTM), rotation, cache);
     x_BTM = x_BTM + mlp(layer, norm(Part::kMlpNorm, layer, x_BTM));

@@ -1,5 +1,7 @@
 #include "core/model/mlp.h"
 
+#include "core/model/fused.h"
+
 namespace regroup::model {
 
 at::Tensor Linear::operator()(const at::Tensor& x) const {
@@ -7,7 +9,9 @@ at::Tensor Linear::operator()(const at::Tensor& x) const {
 }
 
 at::Tensor swiglu_mlp(const at::Tensor& x, const Linear& gate, const Linear& up, const Linear& down) {
-  return down(at::silu(gate(x)) * up(x));
+  const at::Tensor gate_BTF = gate(x), up_BTF = up(x);
+  if (fused::applies(gate_BTF) && fused::applies(up_BTF)) return down(fused::swiglu(gate_BTF, up_BTF));
+  return down(at::silu(gate_BTF) * up_BTF);
 }
 
 }  // namespace regroup::model

@@ -1,5 +1,6 @@
 #include "core/model/positions.h"
 
+#include "core/model/fused.h"
 #include "core/model/norm.h"
 
 namespace regroup::model {
@@ -21,6 +22,8 @@ Rotation rotation_at(const at::Tensor& frequencies_C, std::int64_t first, std::i
 }
 
 at::Tensor rotate(const at::Tensor& heads, const Rotation& rotation) {
+  if (fused::applies(heads) && heads.dim() == 4 && rotation.cos_TC.scalar_type() == at::kFloat)
+    return fused::rotate(heads, rotation.cos_TC, rotation.sin_TC);
   const auto halves = heads.chunk(2, -1);
   const at::Tensor &low = halves[0], &high = halves[1];
   return at::cat(

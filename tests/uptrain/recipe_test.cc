@@ -1,0 +1,137 @@
+#include "uptrain/recipe.h"
+
+#include <gtest/gtest.h>
+
+#include "core/base/file.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/temp_dir.h"
+
+namespace regroup::uptrain {
+namespace {
+
+using testing::TempDir;
+using testing::user_error_of;
+
+family::ModelConfig config() {
+  family::ModelConfig config;
+  config.vocab_size = 1000;
+  config.hidden = 64;
+  config.layers = 2;
+  config.heads = config.kv_heads = 4;
+  config.head_dim = 16;
+  config.ffn = 128;
+  config.max_positions = 256;
+  return config;
+}
+
+UptrainOptions with_steps(std::int64_t steps) {
+  UptrainOptions options;
+  options.steps = steps;
+  return options;
+}
+
+std::string refusal(const UptrainOptions& options, std::int64_t tokens = 100'000) {
+  return user_error_of([&] { make_recipe(options, config(), tokens); });
+}
+
+TEST(Recipe, TokensAreRoundedDownToWholeSteps) {
+  UptrainOptions options;
+  options.tokens = 222'208;
+  options.batch_tokens = 1024;
+  const Recipe recipe = make_recipe(options, config(), 1'000'000);
+  EXPECT_EQ(recipe.steps, 217);
+  EXPECT_EQ(recipe.tokens(), 217 * 1024);
+  EXPECT_EQ(recipe.batch, 4);
+  EXPECT_EQ(recipe.sequence_length, 256);
+}
+
+TEST(Recipe, AFractionIsOfTheRecordedTokens) {
+  const TempDir folder;
+  write_text(folder / "training_record.json", R"({"pretraining_tokens": 4444160})");
+  UptrainOptions options;
+  options.model = folder.path();
+  options.fraction = 0.05;
+  options.batch_tokens = 256;
+  const Recipe recipe = make_recipe(options, config(), 1'000'000);
+  EXPECT_EQ(recipe.steps, 868);
+  EXPECT_EQ(
+      recipe.budget,
+      "0.05 of 4444160 pre-training tokens = 222208 tokens: 868 whole steps x 256 tokens = 222208 tokens");
+  options.pretrain_tokens = 51'200;
+  EXPECT_EQ(make_recipe(options, config(), 1'000'000).steps, 10);
+}
+
+TEST(Recipe, AFractionOfNothingSaysWhatToGive) {
+  const TempDir folder;
+  UptrainOptions options;
+  options.model = folder.path();
+  options.fraction = 0.05;
+  EXPECT_CONTAINS(refusal(options), "Give --pretrain-tokens N, or the budget itself with --tokens N");
+  write_text(folder / "training_record.json", R"({"pretraining_tokens": "many"})");
+  EXPECT_CONTAINS(refusal(options), "expected a positive whole number, found \"many\"");
+}
+
+TEST(Recipe, TheBudgetIsGivenExactlyOnce) {
+  EXPECT_CONTAINS(refusal({}), "give exactly one of --tokens, --steps and --fraction");
+  UptrainOptions both = with_steps(3);
+  both.tokens = 1000;
+  EXPECT_CONTAINS(refusal(both), "give exactly one of --tokens, --steps and --fraction");
+}
+
+TEST(Recipe, WhatDoesNotFitIsRefused) {
+  UptrainOptions options = with_steps(3);
+  options.sequence_length = 257;
+  EXPECT_CONTAINS(refusal(options), "at most the model's 256 positions");
+  options.sequence_length = 100;
+  options.batch_tokens = 1024;
+  EXPECT_CONTAINS(refusal(options), "a multiple of the sequence length 100");
+  options.batch_tokens = 0;
+  EXPECT_CONTAINS(refusal(options, 100), "at least one window of 100 tokens");
+  options = UptrainOptions{};
+  options.tokens = 500;
+  EXPECT_CONTAINS(refusal(options), "at least one step of 1024 tokens");
+}
+
+TEST(Recipe, ValuesOutOfRangeAreRefusedByFlag) {
+  const auto with = [](auto set) {
+    UptrainOptions options = with_steps(3);
+    set(options);
+    return refusal(options);
+  };
+  EXPECT_CONTAINS(with([](auto& o) { o.steps = 0; }), "--steps");
+  EXPECT_CONTAINS(with([](auto& o) { o.lr = -1; }), "--lr");
+  EXPECT_CONTAINS(with([](auto& o) { o.warmup = 1.5; }), "--warmup");
+  EXPECT_CONTAINS(with([](auto& o) { o.precision = "fp16"; }), "--precision");
+  EXPECT_CONTAINS(with([](auto& o) { o.schedule = "wave"; }), "--schedule");
+  EXPECT_CONTAINS(with([](auto& o) { o.weight_decay = -0.1; }), "--weight-decay");
+  EXPECT_CONTAINS(with([](auto& o) { o.clip = -1; }), "--clip");
+}
+
+TEST(Recipe, LearningRateFallsWithSize) {
+  family::ModelConfig small = config(), large = config();
+  large.hidden = large.ffn = 4096;
+  large.layers = 32;
+  EXPECT_EQ(make_recipe(with_steps(3), small, 100'000).lr, 1e-3);
+  EXPECT_EQ(make_recipe(with_steps(3), large, 100'000).lr, 1e-4);
+  UptrainOptions given = with_steps(3);
+  given.lr = 0.5;
+  EXPECT_EQ(make_recipe(given, large, 100'000).lr, 0.5);
+}
+
+TEST(Recipe, ALongerBudgetTakesLargerSteps) {
+  UptrainOptions options;
+  options.tokens = 200'000;
+  EXPECT_EQ(make_recipe(options, config(), 100'000).tokens_per_step(), 1024);
+  options.tokens = 20'000'000;
+  EXPECT_EQ(make_recipe(options, config(), 100'000).tokens_per_step(), 65'536);
+}
+
+TEST(Recipe, MicroBatchIsNoLargerThanTheBatch) {
+  UptrainOptions options = with_steps(3);
+  options.batch_tokens = 512;
+  options.micro_batch = 100;
+  EXPECT_EQ(make_recipe(options, config(), 100'000).micro_batch, 2);
+}
+
+}  // namespace
+}  // namespace regroup::uptrain

@@ -1,0 +1,240 @@
+// A run that is killed at random moments and resumed ends with the bytes of one that was never stopped. Runs
+// the program itself on the demo checkpoint, a few tokens at a time.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <map>
+#include <random>
+#include <sstream>
+#include <thread>
+
+#include "core/base/file.h"
+#include "core/base/json.h"
+#include "core/base/random.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/program.h"
+
+namespace regroup::uptrain {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::Ran;
+using testing::run_program;
+using testing::TempDir;
+
+// Threads that wait for each other in a loop would take the processor from each other on a busy machine.
+[[maybe_unused]] const int kPatient = ::setenv("OMP_WAIT_POLICY", "passive", 1);
+
+const fs::path kModel = fs::path(REGROUP_SOURCE_DIR) / "demo/kjv-mha";
+
+void write_text_data(const fs::path& path) {
+  RandomStream random(0, "words");
+  std::string text;
+  for (int i = 0; i < 4000; ++i) {
+    text += i % 12 ? ' ' : '\n';
+    text.append(1 + random.below(7), static_cast<char>('a' + random.below(26)));
+  }
+  write_text(path, text);
+}
+
+std::vector<std::string> arguments(const TempDir& folder, const std::string& out) {
+  return {"uptrain",
+          kModel.string(),
+          "--data",
+          (folder / "text").string(),
+          "--valid",
+          (folder / "text").string(),
+          "--out",
+          (folder / out).string(),
+          "--steps",
+          "24",
+          "--sequence-length",
+          "32",
+          "--batch-tokens",
+          "128",
+          "--micro-batch",
+          "2",
+          "--save-every",
+          "2",
+          "--validate-every",
+          "8",
+          "--seed",
+          "5",
+          "--threads",
+          "2",
+          "--quiet"};
+}
+
+pid_t start_program(std::vector<std::string> words) {
+  words.insert(words.begin(), REGROUP_PROGRAM);
+  const pid_t child = fork();
+  if (child != 0) return child;
+  const int null = ::open("/dev/null", O_WRONLY);
+  ::dup2(null, 1);
+  ::dup2(null, 2);
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  ::execv(argv[0], argv.data());
+  ::_exit(127);
+}
+
+std::int64_t lines_of(const fs::path& path) {
+  if (!fs::exists(path)) return 0;
+  const std::string text = read_text(path);
+  return std::ranges::count(text, '\n');
+}
+
+// Runs the program until its metrics have `lines` lines and a moment longer, and kills it; false if it had
+// ended by itself before. By lines and not by the clock, so that a busy machine is no excuse.
+bool run_and_kill(const std::vector<std::string>& words, const fs::path& metrics, std::int64_t lines,
+                  double moment) {
+  const pid_t child = start_program(words);
+  // Metrics of an earlier process stand there until the program cuts them back to its state.
+  const auto inode = [&] {
+    struct stat status {};
+    return ::stat(metrics.c_str(), &status) == 0 ? status.st_ino : 0;
+  };
+  const auto before = inode();
+  int status = 0;
+  while (::waitpid(child, &status, WNOHANG) == 0) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    if (inode() == before || lines_of(metrics) < lines) continue;
+    std::this_thread::sleep_for(std::chrono::duration<double>(moment));
+    ::kill(child, SIGKILL);
+    ::waitpid(child, &status, 0);
+    break;
+  }
+  return WIFSIGNALED(status);
+}
+
+// The lines without what a clock had a say in.
+std::vector<Json> metrics_of(const fs::path& out) {
+  std::vector<Json> lines;
+  std::istringstream text(read_text(out / "metrics.jsonl"));
+  for (std::string line; std::getline(text, line);) {
+    Json json = parse_json(line, "metrics");
+    for (const char* key : {"tokens_per_second", "mfu", "seconds"}) {
+      EXPECT_TRUE(json.contains(key));
+      json.erase(key);
+    }
+    lines.push_back(std::move(json));
+  }
+  return lines;
+}
+
+std::map<std::string, std::string> files_of(const fs::path& out) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry : fs::recursive_directory_iterator(out)) {
+    const std::string name = fs::relative(entry.path(), out).string();
+    const bool has_times = name == "metrics.jsonl" || name == "regroup.json" || name.ends_with("state.json");
+    if (entry.is_regular_file() && !has_times) files[name] = read_text(entry.path());
+  }
+  return files;
+}
+
+TEST(Resume, KilledAtRandomMomentsItEndsWithTheSameBytes) {
+  const TempDir folder;
+  write_text_data(folder / "text");
+  const Ran whole = run_program(arguments(folder, "whole"));
+  ASSERT_EQ(whole.code, 0) << whole.err;
+
+  auto resumed = arguments(folder, "stopped");
+  resumed.push_back("--resume");
+  RandomStream random(std::random_device{}(), "kills");
+  int kills = 0;
+  for (std::int64_t lines = 0; !fs::exists(folder / "stopped/config.json");) {
+    ASSERT_LT(lines, 100) << "it ends without a model";
+    lines += 1 + random.below(6);
+    kills += run_and_kill(resumed, folder / "stopped/metrics.jsonl", lines, 0.1 * random.uniform());
+  }
+  EXPECT_GT(kills, 2);
+  const auto expected = files_of(folder / "whole"), found = files_of(folder / "stopped");
+  ASSERT_EQ(expected.size(), found.size());
+  for (const auto& [name, bytes] : expected) EXPECT_TRUE(found.at(name) == bytes) << name;
+  EXPECT_EQ(metrics_of(folder / "whole"), metrics_of(folder / "stopped"));
+  EXPECT_EQ(metrics_of(folder / "whole").size(), 24);
+}
+
+TEST(Resume, WhatARunLeaves) {
+  const TempDir folder;
+  write_text_data(folder / "text");
+  auto words = arguments(folder, "out");
+  ASSERT_EQ(run_program(words).code, 0);
+  const Json provenance = read_json(folder / "out/regroup.json");
+  EXPECT_EQ(provenance["options"]["steps"], "24");
+  EXPECT_EQ(provenance["steps"], 24);
+  EXPECT_EQ(provenance["tokens"], 24 * 128);
+  EXPECT_EQ(provenance["inputs"]["model"].size(), 1);
+  const Json record = read_json(folder / "out/training_record.json");
+  EXPECT_EQ(record["pretraining_tokens"], 4444160);
+  EXPECT_EQ(record["uptraining_tokens"], 24 * 128);
+  EXPECT_EQ(read_text(folder / "out/tokenizer.model"), read_text(kModel / "tokenizer.model"));
+  EXPECT_EQ(read_json(folder / "out/config.json"), read_json(kModel / "config.json"));
+  EXPECT_FALSE(fs::exists(folder / "out/.lock"));
+
+  const std::string again = run_program(words).err;
+  EXPECT_CONTAINS(again, "holds a finished model");
+  // The provenance file is a configuration file: it repeats the run.
+  const Ran repeated = run_program({"uptrain", "--config", (folder / "out/regroup.json").string(), "--out",
+                                    (folder / "repeated").string(), "--quiet"});
+  ASSERT_EQ(repeated.code, 0) << repeated.err;
+  EXPECT_TRUE(read_text(folder / "repeated/model.safetensors") ==
+              read_text(folder / "out/model.safetensors"));
+}
+
+TEST(Resume, AChangedOptionIsRefusedByName) {
+  const TempDir folder;
+  write_text_data(folder / "text");
+  auto words = arguments(folder, "out");
+  ASSERT_EQ(run_program(words).code, 0);
+  fs::remove(folder / "out/config.json");  // as if it had been stopped just before the end
+  words.insert(words.end(), {"--resume", "--lr", "0.5"});
+  const Ran ran = run_program(words);
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_CONTAINS(ran.err, "lr was 0.001, is 0.5");
+}
+
+TEST(Resume, TheModelItselfIsNoPlaceForTheResult) {
+  const TempDir folder;
+  write_text_data(folder / "text");
+  fs::copy(kModel, folder / "model");
+  auto words = arguments(folder, "model");
+  words[1] = (folder / "model").string();
+  words.push_back("--overwrite");
+  const Ran ran = run_program(words);
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_CONTAINS(ran.err, "--out is the model that is to be trained");
+  EXPECT_TRUE(fs::exists(folder / "model/tokenizer.model"));
+}
+
+TEST(Resume, EveryRecipeInConfigsIsOneThatTheProgramTakes) {
+  int recipes = 0;
+  for (const auto& entry : fs::directory_iterator(fs::path(REGROUP_SOURCE_DIR) / "configs/uptrain")) {
+    const Ran ran = run_program({"uptrain", "--config", entry.path().string()});
+    EXPECT_EQ(ran.code, 2);
+    EXPECT_CONTAINS(ran.err, "model, --data, --out");
+    ++recipes;
+  }
+  EXPECT_GT(recipes, 0);
+}
+
+TEST(Resume, ALossThatIsNotFiniteNamesTheStepAndTheLastState) {
+  const TempDir folder;
+  write_text_data(folder / "text");
+  auto words = arguments(folder, "out");
+  words.insert(words.end(), {"--lr", "1e30", "--warmup", "0", "--clip", "0"});
+  const Ran ran = run_program(words);
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_CONTAINS(ran.err, "are not both finite; the last good state is ");
+  EXPECT_CONTAINS(ran.err, "step ");
+  EXPECT_FALSE(fs::exists(folder / "out/config.json"));
+}
+
+}  // namespace
+}  // namespace regroup::uptrain

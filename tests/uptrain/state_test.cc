@@ -1,0 +1,123 @@
+#include "uptrain/state.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "tests/support/expect_error.h"
+#include "tests/support/random_model.h"
+#include "tests/support/temp_dir.h"
+
+namespace regroup::uptrain {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::random_weights;
+using testing::small_config;
+using testing::TempDir;
+
+Parameters make(std::uint64_t seed) {
+  return Parameters(random_weights(small_config(), seed, at::kFloat), at::kBFloat16);
+}
+
+WeightNames names_of(const Parameters& parameters) {
+  WeightNames names;
+  for (const Slot& slot : parameters.slots())
+    names[slot.key] =
+        std::to_string(static_cast<int>(slot.key.first)) + "." + std::to_string(slot.key.second);
+  return names;
+}
+
+RunState at_step(std::int64_t step, const Json& must_match = {{"lr", 0.1}}) {
+  RunState state;
+  state.step = step;
+  state.tokens = 10 * step;
+  state.must_match = must_match;
+  return state;
+}
+
+void expect_equal(const Parameters& a, const Parameters& b) {
+  for (const Slot& slot : a.slots()) {
+    EXPECT_TRUE(at::equal(a.master(slot), b.master(slot)));
+    EXPECT_TRUE(at::equal(a.first_moment(slot), b.first_moment(slot)));
+    EXPECT_TRUE(at::equal(a.second_moment(slot), b.second_moment(slot)));
+    EXPECT_TRUE(at::equal(a.compute().at(slot.key), b.compute().at(slot.key)));
+  }
+}
+
+void damage(const fs::path& file) {
+  std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
+  stream.seekp(-1, std::ios::end);
+  stream.put('x');
+}
+
+TEST(State, ComesBackAsItWas) {
+  const TempDir folder;
+  Parameters saved = make(1), loaded = make(2);
+  for (const Slot& slot : saved.slots()) {
+    saved.first_moment(slot).fill_(0.5);
+    saved.second_moment(slot).fill_(0.25);
+  }
+  RunState state = at_step(7);
+  state.seconds = 1.5;
+  state.last_loss = 3.25;
+  state.first_validation_loss = 4;
+  save_state(folder.path(), state, saved, names_of(saved));
+  const auto resumed = resume_state(folder.path(), state.must_match, loaded, names_of(loaded));
+  ASSERT_TRUE(resumed);
+  EXPECT_EQ(resumed->step, 7);
+  EXPECT_EQ(resumed->tokens, 70);
+  EXPECT_EQ(resumed->seconds, 1.5);
+  EXPECT_EQ(resumed->last_loss, 3.25);
+  EXPECT_EQ(resumed->first_validation_loss, 4);
+  EXPECT_FALSE(resumed->last_validation_loss);
+  expect_equal(saved, loaded);
+}
+
+TEST(State, TheLastTwoAreKept) {
+  const TempDir folder;
+  const Parameters parameters = make(1);
+  for (const std::int64_t step : {8, 9, 10, 11})
+    save_state(folder.path(), at_step(step), parameters, names_of(parameters));
+  const auto states = saved_states(folder.path());
+  ASSERT_EQ(states.size(), 2);
+  EXPECT_EQ(states[0].filename(), "step-11");
+  EXPECT_EQ(states[1].filename(), "step-10");
+}
+
+TEST(State, ADamagedOneIsPassedOverAndWrittenAnew) {
+  const TempDir folder;
+  Parameters five = make(1), six = make(2), loaded = make(3);
+  save_state(folder.path(), at_step(5), five, names_of(five));
+  save_state(folder.path(), at_step(6), six, names_of(six));
+  damage(folder / "step-6/state.safetensors");
+  fs::create_directory(folder / ".step-7.partial");  // what a kill during a save leaves
+  const auto resumed = resume_state(folder.path(), at_step(0).must_match, loaded, names_of(loaded));
+  ASSERT_TRUE(resumed);
+  EXPECT_EQ(resumed->step, 5);
+  expect_equal(five, loaded);
+  save_state(folder.path(), at_step(6), six, names_of(six));
+  EXPECT_EQ(resume_state(folder.path(), at_step(0).must_match, loaded, names_of(loaded))->step, 6);
+}
+
+TEST(State, NothingToResumeFromIsNoError) {
+  const TempDir folder;
+  Parameters parameters = make(1);
+  EXPECT_FALSE(resume_state(folder / "none", {}, parameters, names_of(parameters)));
+}
+
+TEST(State, ChangedOptionsAreNamed) {
+  const TempDir folder;
+  Parameters parameters = make(1);
+  save_state(folder.path(), at_step(5, {{"lr", 0.1}, {"seed", 3}, {"schedule", "cosine"}}), parameters,
+             names_of(parameters));
+  const std::string text = testing::user_error_of([&] {
+    resume_state(folder.path(), {{"lr", 0.2}, {"seed", 3}, {"schedule", "1-sqrt"}}, parameters,
+                 names_of(parameters));
+  });
+  EXPECT_CONTAINS(text, "lr was 0.1, is 0.2, schedule was \"cosine\", is \"1-sqrt\"");
+  EXPECT_EQ(text.find("seed"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace regroup::uptrain

@@ -1,0 +1,29 @@
+// metrics.jsonl: one object a step, readable while the run goes on.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+
+#include "core/base/file.h"
+
+namespace regroup::uptrain {
+
+struct StepMetrics {
+  std::int64_t step = 0, tokens = 0;  // tokens: of all steps so far
+  double loss = 0, learning_rate = 0, gradient_norm = 0;
+  double tokens_per_second = 0, mfu = 0, seconds = 0;  // of this step
+  std::optional<double> validation_loss;
+};
+
+class MetricsFile {
+ public:
+  // Keeps the lines of steps up to `last_step` (a resumed run repeats the later ones) and appends after them.
+  MetricsFile(const std::filesystem::path& path, std::int64_t last_step);
+  void append(const StepMetrics& metrics);
+
+ private:
+  File file_;
+};
+
+}  // namespace regroup::uptrain

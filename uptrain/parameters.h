@@ -1,0 +1,66 @@
+// The weights under training: float32 masters, their gradients and AdamW's moments, each one flat buffer, and
+// the copies that the decoder computes with.
+//
+// Flat, because an optimizer step is then a handful of passes over memory whatever the number of tensors.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/model/decoder.h"
+
+namespace regroup::uptrain {
+
+// Where a weight lies in the flat buffers.
+struct Slot {
+  model::WeightKey key;
+  std::vector<std::int64_t> shape;
+  std::int64_t offset = 0, elements = 0;
+  bool decays = false;  // matrices; not norms, biases and embeddings
+};
+
+struct AdamW {
+  double lr = 0, weight_decay = 0;
+  double beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8;
+};
+
+class Parameters {
+ public:
+  // Takes the values of `weights`; `compute` is bfloat16 or the masters' own dtype, which is at least
+  // float32.
+  Parameters(const model::Weights& weights, at::ScalarType compute);
+
+  // What the decoder reads: leaves whose storage follows the masters.
+  const model::Weights& compute() const { return compute_; }
+  const std::vector<Slot>& slots() const { return slots_; }
+
+  // [shape of the slot], sharing memory with the flat buffer.
+  at::Tensor master(const Slot& slot) const { return view(master_, slot); }
+  at::Tensor gradient(const Slot& slot) const { return view(gradient_, slot); }
+  at::Tensor first_moment(const Slot& slot) const { return view(first_, slot); }
+  at::Tensor second_moment(const Slot& slot) const { return view(second_, slot); }
+  at::Tensor gradient(const model::WeightKey& key) const;
+
+  void zero_gradient();
+  // Adds what a backward pass left at the leaves to the float32 gradients, and clears it.
+  void gather_gradients();
+  double gradient_norm() const;
+  void scale_gradient(double factor);
+  // One AdamW update (Loshchilov and Hutter 2019); `step` counts from 1. Refreshes the computing copies.
+  void update(const AdamW& adamw, std::int64_t step);
+  // After masters were written from outside.
+  void refresh_compute();
+
+ private:
+  static at::Tensor view(const at::Tensor& flat, const Slot& slot);
+
+  std::vector<Slot> slots_;
+  std::int64_t decayed_ = 0;  // elements of the slots that decay: they come first
+  at::Tensor master_, gradient_, first_, second_, copy_;
+  model::Weights compute_;
+};
+
+}  // namespace regroup::uptrain

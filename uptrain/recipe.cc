@@ -1,0 +1,189 @@
+#include "uptrain/recipe.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <limits>
+
+#include "core/base/error.h"
+#include "core/base/units.h"
+#include "uptrain/schedule.h"
+
+namespace regroup::uptrain {
+namespace {
+
+constexpr std::int64_t kLongestDefaultSequence = 2048;
+// Small steps spend a small budget better (docs/uptraining.md, "What mattered"): aim at this many of them …
+constexpr std::int64_t kDesiredSteps = 200;
+// … within what keeps matrix products efficient and gradients of large models calm.
+constexpr std::int64_t kFewestBatchTokens = 1024, kMostBatchTokens = 512 * 1024;
+// Enough rows for matrix products to run at full speed, few enough for activations to stay in the cache.
+constexpr std::int64_t kMicroBatchTokens = 2048;
+constexpr std::int64_t kSaves = 10, kValidations = 10;
+
+constexpr std::array kLearningRates{
+    LearningRateRow{3e7, 1e-3, "measured here on the demo model and books-mha"},
+    LearningRateRow{3e8, 3e-4, "between its neighbours"},
+    LearningRateRow{2e9, 1e-4, "MHA2MLA (2502.14837), a fifth to a third of the pre-training peak"},
+    LearningRateRow{std::numeric_limits<double>::infinity(), 2e-5,
+                    "TransMLA (2502.07864), Jin et al. (2412.20677): 1e-5 to 2e-5 at 7B"},
+};
+
+[[noreturn]] void fail(std::string where, std::string what, std::string remedy = "") {
+  throw UserError({.where = std::move(where), .what = std::move(what), .remedy = std::move(remedy)});
+}
+
+void check_ranges(const UptrainOptions& options) {
+  const auto require = [](bool good, std::string_view flag, std::string_view expected) {
+    if (!good) throw UserError({.where = std::string(flag), .expected = std::string(expected)});
+  };
+  require(!options.tokens || *options.tokens > 0, "--tokens", "a positive number");
+  require(!options.steps || *options.steps > 0, "--steps", "a positive number");
+  require(!options.fraction || (*options.fraction > 0 && std::isfinite(*options.fraction)), "--fraction",
+          "a positive share of the pre-training tokens, such as 0.05");
+  require(!options.pretrain_tokens || *options.pretrain_tokens > 0, "--pretrain-tokens", "a positive number");
+  require(options.lr >= 0 && std::isfinite(options.lr), "--lr", "a positive number");
+  require(options.warmup >= 0 && options.warmup <= 1, "--warmup", "a share of the steps, 0 to 1");
+  require(options.weight_decay >= 0 && std::isfinite(options.weight_decay), "--weight-decay", "0 or more");
+  require(options.clip >= 0, "--clip", "0 (off) or more");
+  require(options.precision == "bf16" || options.precision == "fp32", "--precision", "bf16 or fp32");
+  require(options.sequence_length >= 0 && options.batch_tokens >= 0 && options.micro_batch >= 0 &&
+              options.save_every >= 0 && options.validate_every >= 0,
+          "--sequence-length, --batch-tokens, --micro-batch, --save-every, --validate-every",
+          "positive numbers, or 0 for the default");
+  schedule(options.schedule);
+}
+
+// The budget in tokens before it is rounded to whole steps; none when it is given in steps.
+std::optional<double> budget_tokens(const UptrainOptions& options, std::string& words) {
+  if (int(options.tokens.has_value()) + options.steps.has_value() + options.fraction.has_value() != 1)
+    fail("budget", "give exactly one of --tokens, --steps and --fraction",
+         "Ainslie's recipe is --fraction 0.05: five percent of the pre-training");
+  if (options.steps) return std::nullopt;
+  if (options.tokens) {
+    words = fmt::format("{} tokens", *options.tokens);
+    return static_cast<double>(*options.tokens);
+  }
+  const auto recorded = recorded_pretraining_tokens(options.model);
+  const auto base = options.pretrain_tokens ? options.pretrain_tokens : recorded;
+  if (!base)
+    fail("--fraction",
+         fmt::format(
+             "{} has no training_record.json with \"pretraining_tokens\", so there is nothing to take a "
+             "fraction of",
+             options.model.string()),
+         "Give --pretrain-tokens N, or the budget itself with --tokens N");
+  words = fmt::format("{} of {} pre-training tokens", *options.fraction, *base);
+  return *options.fraction * static_cast<double>(*base);
+}
+
+std::int64_t default_batch_tokens(const std::optional<double>& budget, std::int64_t sequence_length) {
+  if (!budget) return std::max<std::int64_t>(4096, sequence_length);
+  const auto wanted = static_cast<std::uint64_t>(std::max(1.0, *budget / double(kDesiredSteps)));
+  const auto power = static_cast<std::int64_t>(std::bit_floor(wanted));
+  return std::max(std::clamp(power, kFewestBatchTokens, kMostBatchTokens), sequence_length);
+}
+
+std::int64_t resolve_batch(const UptrainOptions& options, const std::optional<double>& budget,
+                           std::int64_t sequence_length) {
+  if (options.batch_tokens == 0) return default_batch_tokens(budget, sequence_length) / sequence_length;
+  if (options.batch_tokens % sequence_length != 0)
+    throw UserError({.where = "--batch-tokens",
+                     .expected = fmt::format("a multiple of the sequence length {}", sequence_length),
+                     .found = std::to_string(options.batch_tokens)});
+  return options.batch_tokens / sequence_length;
+}
+
+}  // namespace
+
+std::span<const LearningRateRow> learning_rates() {
+  return kLearningRates;
+}
+
+std::optional<std::int64_t> recorded_pretraining_tokens(const std::filesystem::path& model) {
+  const auto path = model / "training_record.json";
+  if (!std::filesystem::exists(path)) return std::nullopt;
+  const Json record = read_json(path);
+  if (!record.is_object() || !record.contains("pretraining_tokens")) return std::nullopt;
+  const Json& tokens = record["pretraining_tokens"];
+  if (!tokens.is_number_integer() || tokens.get<std::int64_t>() <= 0)
+    throw UserError({.where = path.string(),
+                     .what = "pretraining_tokens",
+                     .expected = "a positive whole number",
+                     .found = tokens.dump()});
+  return tokens.get<std::int64_t>();
+}
+
+Recipe make_recipe(const UptrainOptions& options, const family::ModelConfig& config,
+                   std::int64_t data_tokens) {
+  check_ranges(options);
+  Recipe recipe;
+  const std::optional<double> budget = budget_tokens(options, recipe.budget);
+  recipe.sequence_length = options.sequence_length ? options.sequence_length
+                                                   : std::min(config.max_positions, kLongestDefaultSequence);
+  if (recipe.sequence_length > config.max_positions)
+    throw UserError({.where = "--sequence-length",
+                     .expected = fmt::format("at most the model's {} positions", config.max_positions),
+                     .found = std::to_string(recipe.sequence_length)});
+  if (data_tokens <= recipe.sequence_length)
+    throw UserError(
+        {.where = "--data",
+         .expected = fmt::format("at least one window of {} tokens and a next one", recipe.sequence_length),
+         .found = fmt::format("{} tokens", data_tokens),
+         .remedy = "Give more text or a shorter --sequence-length"});
+  recipe.batch = resolve_batch(options, budget, recipe.sequence_length);
+  if (options.steps) {
+    recipe.steps = *options.steps;
+    recipe.budget = fmt::format("{} steps x {} tokens = {} tokens", recipe.steps, recipe.tokens_per_step(),
+                                recipe.tokens());
+  } else {
+    recipe.steps = static_cast<std::int64_t>(*budget / static_cast<double>(recipe.tokens_per_step()));
+    if (recipe.steps == 0)
+      throw UserError({.where = "budget",
+                       .expected = fmt::format("at least one step of {} tokens", recipe.tokens_per_step()),
+                       .found = recipe.budget,
+                       .remedy = "Give a larger budget or a smaller --batch-tokens"});
+    recipe.budget = fmt::format("{} = {:.0f} tokens: {} whole steps x {} tokens = {} tokens", recipe.budget,
+                                *budget, recipe.steps, recipe.tokens_per_step(), recipe.tokens());
+  }
+  recipe.micro_batch =
+      std::min(recipe.batch, options.micro_batch
+                                 ? options.micro_batch
+                                 : std::max<std::int64_t>(1, kMicroBatchTokens / recipe.sequence_length));
+  const auto parameters = static_cast<double>(family::matmul_parameters(config));
+  recipe.lr =
+      options.lr > 0 ? options.lr : std::ranges::find_if(kLearningRates, [&](const LearningRateRow& row) {
+                                      return parameters <= row.up_to_parameters;
+                                    })->lr;
+  recipe.save_every =
+      options.save_every ? options.save_every : std::max<std::int64_t>(1, recipe.steps / kSaves);
+  recipe.validate_every = options.validate_every ? options.validate_every
+                                                 : std::max<std::int64_t>(1, recipe.steps / kValidations);
+  return recipe;
+}
+
+Json deciding_options(const UptrainOptions& options, const Recipe& recipe) {
+  Json json;
+  json["steps"] = recipe.steps;
+  json["sequence-length"] = recipe.sequence_length;
+  json["batch-tokens"] = recipe.tokens_per_step();
+  json["micro-batch"] = recipe.micro_batch;
+  json["lr"] = recipe.lr;
+  json["schedule"] = options.schedule;
+  json["warmup"] = options.warmup;
+  json["precision"] = options.precision;
+  json["weight-decay"] = options.weight_decay;
+  json["clip"] = options.clip;
+  json["validate-every"] = recipe.validate_every;
+  json["no-bos"] = options.no_bos;
+  json["data-format"] = options.data_format;
+  json["dtype"] = options.dtype;
+  json["device"] = options.device;
+  json["seed"] = options.seed;
+  return json;
+}
+
+}  // namespace regroup::uptrain

@@ -1,0 +1,159 @@
+#include "uptrain/result.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "core/checkpoint/carry.h"
+#include "core/checkpoint/sharding.h"
+
+namespace regroup::uptrain {
+namespace {
+
+using checkpoint::DType;
+using family::ModelTensor;
+using family::Part;
+
+constexpr std::string_view kRecord = "training_record.json";
+
+at::ScalarType scalar_type(DType dtype) {
+  switch (dtype) {
+    case DType::kF64:
+      return at::kDouble;
+    case DType::kF32:
+      return at::kFloat;
+    case DType::kF16:
+      return at::kHalf;
+    case DType::kBF16:
+      return at::kBFloat16;
+    default:
+      check(false, "weights are stored in plain float types");
+      return at::kFloat;
+  }
+}
+
+std::string_view config_dtype_name(DType dtype) {
+  return dtype == DType::kBF16 ? "bfloat16" : dtype == DType::kF16 ? "float16" : "float32";
+}
+
+// The weight behind a stored tensor, null for a buffer. A tied head that is stored all the same is the
+// embedding.
+const Slot* slot_of(const Parameters& parameters, const ModelTensor& tensor) {
+  const auto find = [&](Part part) {
+    const auto slot = std::ranges::find(parameters.slots(), model::WeightKey{part, tensor.layer}, &Slot::key);
+    return slot == parameters.slots().end() ? nullptr : &*slot;
+  };
+  const Slot* slot = find(tensor.part);
+  return slot == nullptr && tensor.part == Part::kLmHead ? find(Part::kTokenEmbedding) : slot;
+}
+
+std::vector<std::byte> stored_bytes(const family::ModelDirectory& model, const ModelTensor& tensor) {
+  std::vector<std::byte> bytes(tensor.stored.info->bytes());
+  model.checkpoint.read(tensor.stored, bytes);
+  return bytes;
+}
+
+class TensorSource {
+ public:
+  TensorSource(const family::ModelDirectory& model, const Parameters& parameters, std::optional<DType> dtype)
+      : model_(model), parameters_(parameters), dtype_(dtype) {}
+
+  checkpoint::TensorInfo info(const ModelTensor& tensor) const {
+    checkpoint::TensorInfo info = *tensor.stored.info;
+    if (dtype_ && slot_of(parameters_, tensor) != nullptr) info.dtype = *dtype_;
+    return info;
+  }
+
+  void append(const ModelTensor& tensor, checkpoint::SafetensorsWriter& writer) const {
+    const Slot* slot = slot_of(parameters_, tensor);
+    if (slot == nullptr) {
+      writer.append(stored_bytes(model_, tensor));
+      return;
+    }
+    const at::Tensor values =
+        parameters_.master(*slot).cpu().to(scalar_type(info(tensor).dtype)).contiguous();
+    if (!at::isfinite(values).all().item<bool>())
+      throw UserError({.where = tensor.stored.info->name,
+                       .what = fmt::format("does not fit in {}", checkpoint::dtype_name(info(tensor).dtype)),
+                       .remedy = "Give --dtype fp32 or bf16"});
+    writer.append({static_cast<const std::byte*>(values.const_data_ptr()), values.nbytes()});
+  }
+
+ private:
+  const family::ModelDirectory& model_;
+  const Parameters& parameters_;
+  std::optional<DType> dtype_;
+};
+
+void write_weights(const std::filesystem::path& directory, const family::ModelDirectory& model,
+                   const TensorSource& source) {
+  std::vector<checkpoint::Shard> shards;
+  for (std::size_t file = 0; file < model.checkpoint.files().size(); ++file) {
+    std::vector<const ModelTensor*> tensors;
+    for (const ModelTensor& tensor : model.tensors)
+      if (tensor.stored.file == file) tensors.push_back(&tensor);
+    std::ranges::sort(tensors, {}, [](const ModelTensor* tensor) { return tensor->stored.info->begin; });
+    checkpoint::Shard shard{.file_name = model.checkpoint.files()[file].path().filename().string(),
+                            .tensors = {}};
+    for (const ModelTensor* tensor : tensors) shard.tensors.push_back(source.info(*tensor));
+    checkpoint::SafetensorsWriter writer(directory / shard.file_name, shard.tensors,
+                                         model.checkpoint.files()[file].header().metadata);
+    for (const ModelTensor* tensor : tensors) source.append(*tensor, writer);
+    writer.finish();
+    shards.push_back(std::move(shard));
+  }
+  if (model.checkpoint.sharded())
+    write_text(directory / checkpoint::kIndexFile, checkpoint::index_text(shards));
+}
+
+Json config_with_dtype(Json config, std::optional<DType> dtype) {
+  if (!dtype) return config;
+  const char* key = config.contains("torch_dtype") ? "torch_dtype" : "dtype";
+  config[key] = config_dtype_name(*dtype);
+  return config;
+}
+
+// The source's record is not this model's: it is kept as what it is, beside what was added.
+Json training_record(const std::filesystem::path& source, std::int64_t tokens) {
+  Json record;
+  const Json old = std::filesystem::exists(source) ? read_json(source) : Json::object();
+  if (old.is_object() && old.contains("pretraining_tokens"))
+    record["pretraining_tokens"] = old["pretraining_tokens"];
+  const std::int64_t before = old.is_object() ? old.value("uptraining_tokens", std::int64_t{0}) : 0;
+  record["uptraining_tokens"] = before + tokens;
+  if (!old.empty()) record["source_record"] = old;
+  return record;
+}
+
+}  // namespace
+
+WeightNames weight_names(const family::ModelDirectory& model, const model::Weights& weights) {
+  WeightNames names;
+  for (const ModelTensor& tensor : model.tensors)
+    if (weights.contains({tensor.part, tensor.layer}))
+      names[{tensor.part, tensor.layer}] = tensor.stored.info->name;
+  check(names.size() == weights.size(), "every weight has a name in the model's files");
+  return names;
+}
+
+std::optional<DType> result_dtype(const std::string& dtype) {
+  if (dtype.empty()) return std::nullopt;
+  if (dtype == "fp32") return DType::kF32;
+  if (dtype == "bf16") return DType::kBF16;
+  if (dtype == "fp16") return DType::kF16;
+  throw UserError({.where = "--dtype", .expected = "fp32, bf16 or fp16", .found = dtype});
+}
+
+void write_result(const std::filesystem::path& directory, const family::ModelDirectory& model,
+                  const Parameters& parameters, std::optional<DType> dtype, std::int64_t tokens) {
+  write_weights(directory, model, TensorSource(model, parameters, dtype));
+  for (const auto& file : checkpoint::carried_files(model.path))
+    if (file != kRecord) checkpoint::copy_file_synced(model.path / file, directory / file);
+  write_text(directory / kRecord, to_text(training_record(model.path / kRecord, tokens)));
+  write_text(directory / "config.json", to_text(config_with_dtype(model.config_json, dtype)));
+}
+
+}  // namespace regroup::uptrain

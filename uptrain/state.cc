@@ -1,0 +1,171 @@
+#include "uptrain/state.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "core/base/hash.h"
+#include "core/base/log.h"
+#include "core/checkpoint/output.h"
+#include "core/checkpoint/safetensors.h"
+
+namespace regroup::uptrain {
+namespace {
+
+constexpr std::string_view kTensorFile = "state.safetensors", kStateFile = "state.json", kPrefix = "step-";
+constexpr std::size_t kKept = 2;
+constexpr int kFormat = 1;
+
+struct Kind {
+  std::string_view name;
+  at::Tensor (Parameters::*tensor)(const Slot&) const;
+};
+constexpr std::array kKinds{Kind{"master", &Parameters::master},
+                            Kind{"first_moment", &Parameters::first_moment},
+                            Kind{"second_moment", &Parameters::second_moment}};
+
+std::vector<checkpoint::TensorInfo> tensor_list(const Parameters& parameters, const WeightNames& names) {
+  std::vector<checkpoint::TensorInfo> tensors;
+  for (const Kind& kind : kKinds)
+    for (const Slot& slot : parameters.slots())
+      tensors.push_back({.name = fmt::format("{}/{}", kind.name, names.at(slot.key)),
+                         .dtype = checkpoint::DType::kF32,
+                         .shape = slot.shape});
+  return tensors;
+}
+
+std::span<std::byte> bytes_of(at::Tensor& tensor) {
+  return {static_cast<std::byte*>(tensor.mutable_data_ptr()), tensor.nbytes()};
+}
+
+std::string write_tensors(const std::filesystem::path& path, const Parameters& parameters,
+                          const WeightNames& names) {
+  checkpoint::SafetensorsWriter writer(path, tensor_list(parameters, names), {});
+  for (const Kind& kind : kKinds)
+    for (const Slot& slot : parameters.slots()) {
+      at::Tensor tensor = (parameters.*kind.tensor)(slot).cpu();
+      writer.append(bytes_of(tensor));
+    }
+  return writer.finish();
+}
+
+void read_tensors(const std::filesystem::path& path, Parameters& parameters, const WeightNames& names) {
+  const checkpoint::SafetensorsReader reader(path);
+  std::map<std::string_view, const checkpoint::TensorInfo*> stored;
+  for (const checkpoint::TensorInfo& info : reader.header().tensors) stored[info.name] = &info;
+  for (const Kind& kind : kKinds)
+    for (const Slot& slot : parameters.slots()) {
+      const auto found = stored.find(fmt::format("{}/{}", kind.name, names.at(slot.key)));
+      check(found != stored.end() && found->second->shape == slot.shape, "a whole state holds every weight");
+      at::Tensor target = (parameters.*kind.tensor)(slot);
+      at::Tensor tensor =
+          target.is_cpu() ? target : at::empty(target.sizes(), target.options().device(at::kCPU));
+      reader.read(*found->second, 0, bytes_of(tensor));
+      if (!target.is_cpu()) target.copy_(tensor);
+    }
+  parameters.refresh_compute();
+}
+
+// The number after "step-", or none.
+std::optional<std::int64_t> step_of(const std::filesystem::path& directory) {
+  const std::string name = directory.filename().string();
+  if (!name.starts_with(kPrefix)) return std::nullopt;
+  std::int64_t step = 0;
+  const char* end = name.data() + name.size();
+  const auto [stop, error] = std::from_chars(name.data() + kPrefix.size(), end, step);
+  return error == std::errc() && stop == end ? std::optional(step) : std::nullopt;
+}
+
+// Why a state cannot be used; empty if it is whole.
+std::string defect(const std::filesystem::path& directory) {
+  try {
+    const Json json = read_json(directory / kStateFile);
+    if (json.at("format") != kFormat) return fmt::format("format {}", json.at("format").dump());
+    if (json.at("sha256") != sha256_of_file(directory / kTensorFile))
+      return "its bytes are not those that were saved";
+  } catch (const UserError& error) {
+    return error.what();
+  } catch (const Json::exception& error) {
+    return error.what();
+  }
+  return "";
+}
+
+void refuse_changes(const Json& saved, const Json& now, const std::filesystem::path& directory) {
+  std::vector<std::string> changes;
+  for (const auto& [key, value] : now.items())
+    if (!saved.contains(key) || saved[key] != value)
+      changes.push_back(fmt::format("{} was {}, is {}", key,
+                                    saved.contains(key) ? saved[key].dump() : "not there", value.dump()));
+  if (changes.empty()) return;
+  throw UserError({.where = directory.string(),
+                   .what = "a run is resumed only with what it was started with: " + list_some(changes),
+                   .remedy = "Give the same values, or start anew with --overwrite"});
+}
+
+}  // namespace
+
+std::vector<std::filesystem::path> saved_states(const std::filesystem::path& checkpoints) {
+  std::vector<std::pair<std::int64_t, std::filesystem::path>> found;
+  if (std::filesystem::is_directory(checkpoints))
+    for (const auto& entry : std::filesystem::directory_iterator(checkpoints))
+      if (const auto step = step_of(entry.path()); step && entry.is_directory())
+        found.emplace_back(*step, entry.path());
+  std::ranges::sort(found, std::greater());
+  std::vector<std::filesystem::path> paths;
+  for (auto& [step, path] : found) paths.push_back(std::move(path));
+  return paths;
+}
+
+void save_state(const std::filesystem::path& checkpoints, const RunState& state, const Parameters& parameters,
+                const WeightNames& names) {
+  std::filesystem::create_directories(checkpoints);
+  const auto path = checkpoints / fmt::format("{}{}", kPrefix, state.step);
+  // Only a damaged state can stand here: a whole one would have been resumed from.
+  std::filesystem::remove_all(path);
+  checkpoint::OutputDirectory output(path, /*overwrite=*/false);
+  Json json;
+  json["format"] = kFormat;
+  json["step"] = state.step;
+  json["tokens"] = state.tokens;
+  json["seconds"] = state.seconds;
+  json["last_loss"] = state.last_loss;
+  if (state.first_validation_loss) json["first_validation_loss"] = *state.first_validation_loss;
+  if (state.last_validation_loss) json["last_validation_loss"] = *state.last_validation_loss;
+  json["must_match"] = state.must_match;
+  json["sha256"] = write_tensors(output.partial() / kTensorFile, parameters, names);
+  write_text(output.partial() / kStateFile, to_text(json));
+  output.commit();
+  const auto states = saved_states(checkpoints);
+  for (std::size_t i = kKept; i < states.size(); ++i) std::filesystem::remove_all(states[i]);
+}
+
+std::optional<RunState> resume_state(const std::filesystem::path& checkpoints, const Json& must_match,
+                                     Parameters& parameters, const WeightNames& names) {
+  for (const auto& directory : saved_states(checkpoints)) {
+    if (const std::string reason = defect(directory); !reason.empty()) {
+      log_warning(fmt::format("{} is passed over: {}", directory.string(), reason));
+      continue;
+    }
+    const Json json = read_json(directory / kStateFile);
+    refuse_changes(json.at("must_match"), must_match, directory);
+    read_tensors(directory / kTensorFile, parameters, names);
+    const auto loss = [&](const char* key) {
+      return json.contains(key) ? std::optional(json[key].get<double>()) : std::nullopt;
+    };
+    return RunState{.step = json.at("step"),
+                    .tokens = json.at("tokens"),
+                    .seconds = json.at("seconds"),
+                    .last_loss = json.at("last_loss"),
+                    .first_validation_loss = loss("first_validation_loss"),
+                    .last_validation_loss = loss("last_validation_loss"),
+                    .must_match = must_match};
+  }
+  return std::nullopt;
+}
+
+}  // namespace regroup::uptrain

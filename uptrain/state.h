@@ -1,0 +1,44 @@
+// The state of a run after a step, from which it goes on as if it had never stopped: float32 masters, both
+// AdamW moments, and how far it was. Nothing else is needed: the order of the data, the schedule and
+// everything random are functions of the seed and the step.
+//
+// OUT/checkpoints/step-N/
+//   state.safetensors   master/NAME, first_moment/NAME, second_moment/NAME, float32, for every weight NAME
+//   state.json          step, tokens, seconds, what must not change on resuming, SHA-256 of the other file
+//
+// A state appears whole or not at all (checkpoint/output.h); the last two are kept.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "core/base/json.h"
+#include "uptrain/parameters.h"
+
+namespace regroup::uptrain {
+
+// Names of the weights in files, by the part they play.
+using WeightNames = std::map<model::WeightKey, std::string>;
+
+struct RunState {
+  std::int64_t step = 0, tokens = 0;
+  double seconds = 0;  // spent in training so far, by all processes
+  double last_loss = 0;
+  std::optional<double> first_validation_loss, last_validation_loss;
+  // What decides the bytes of the result: flag or input -> value.
+  Json must_match = Json::object();
+};
+
+void save_state(const std::filesystem::path& checkpoints, const RunState& state, const Parameters& parameters,
+                const WeightNames& names);
+
+// Newest step first; directories that are not whole states are passed over with a note.
+std::vector<std::filesystem::path> saved_states(const std::filesystem::path& checkpoints);
+
+// Reads the newest state that is whole into `parameters`, or returns none and leaves them alone. UserError
+// naming every option in `must_match` that differs from the state's.
+std::optional<RunState> resume_state(const std::filesystem::path& checkpoints, const Json& must_match,
+                                     Parameters& parameters, const WeightNames& names);
+
+}  // namespace regroup::uptrain

@@ -1,0 +1,35 @@
+// The clock of a run: which step comes next, what is measured, logged, validated and saved when.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "core/data/token_stream.h"
+#include "core/model/decoder.h"
+#include "uptrain/metrics.h"
+#include "uptrain/parameters.h"
+#include "uptrain/recipe.h"
+#include "uptrain/state.h"
+#include "uptrain/uptrain.h"
+
+namespace regroup::uptrain {
+
+// What a run works on; all of it outlives the run.
+struct Run {
+  const UptrainOptions& options;
+  const Recipe& recipe;
+  const data::TokenStream& train;
+  const data::TokenStream* valid = nullptr;  // null: no validation
+  const model::Decoder& student;
+  Parameters& parameters;
+  at::Device device;
+  double peak_flops = 0;  // measured on this machine
+  // Saves the state: where it goes is not the clock's business.
+  std::function<void(const RunState&)> save;
+};
+
+// Trains from `state` to the end of the recipe; `state` is then that of the last step. UserError when loss or
+// gradient is not finite, naming the step and the last saved one.
+void train(const Run& run, RunState& state, MetricsFile& metrics);
+
+}  // namespace regroup::uptrain

@@ -1,0 +1,206 @@
+#include "uptrain/uptrain.h"
+
+#include <fmt/format.h>
+#include <torch/version.h>
+
+#include <ATen/Parallel.h>
+
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "core/base/hash.h"
+#include "core/base/log.h"
+#include "core/base/units.h"
+#include "core/base/version.h"
+#include "core/data/token_stream.h"
+#include "core/family/model_directory.h"
+#include "core/model/device.h"
+#include "core/model/gemm_peak.h"
+#include "uptrain/memory.h"
+#include "uptrain/parameters.h"
+#include "uptrain/recipe.h"
+#include "uptrain/result.h"
+#include "uptrain/run_directory.h"
+#include "uptrain/state.h"
+#include "uptrain/trainer.h"
+
+namespace regroup::uptrain {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Data {
+  data::TokenStream train;
+  std::optional<data::TokenStream> valid;
+};
+
+Data read_data(const UptrainOptions& options, const family::ModelConfig& config) {
+  const data::ReadOptions read{
+      .format = options.data_format, .document_start = !options.no_bos, .vocab_size = config.vocab_size};
+  std::unique_ptr<tokenizer::Tokenizer> tokenizer;
+  std::vector<fs::path> files = options.data;
+  files.insert(files.end(), options.valid.begin(), options.valid.end());
+  if (data::needs_tokenizer(files, options.data_format)) tokenizer = tokenizer::open_tokenizer(options.model);
+  Data data{.train = data::read_tokens(options.data, tokenizer.get(), read), .valid = {}};
+  if (!options.valid.empty()) data.valid = data::read_tokens(options.valid, tokenizer.get(), read);
+  return data;
+}
+
+// A run reads its source until the end.
+void refuse_own_source(const UptrainOptions& options) {
+  std::error_code absent;
+  if (fs::equivalent(options.model, options.out, absent))
+    throw UserError({.where = options.out.string(),
+                     .what = "--out is the model that is to be trained",
+                     .remedy = "Give a folder of its own"});
+}
+
+Json hashes(const std::vector<fs::path>& files) {
+  Json json = Json::object();
+  for (const fs::path& file : files) json[file.string()] = sha256_of_file(file);
+  return json;
+}
+
+// What was read: file -> SHA-256, by role.
+Json input_hashes(const UptrainOptions& options, const family::ModelDirectory& model) {
+  std::vector<fs::path> weights;
+  for (const auto& file : model.checkpoint.files()) weights.push_back(file.path());
+  Json json;
+  json["model"] = hashes(weights);
+  json["data"] = hashes(options.data);
+  json["valid"] = hashes(options.valid);
+  return json;
+}
+
+Json digests_only(const Json& inputs) {
+  Json json;
+  for (const auto& [role, files] : inputs.items()) {
+    json[role] = Json::array();
+    for (const Json& digest : files) json[role].push_back(digest);
+  }
+  return json;
+}
+
+Json must_match(const UptrainOptions& options, const Recipe& recipe, const Json& inputs) {
+  Json json = deciding_options(options, recipe);
+  const Json digests = digests_only(inputs);  // named: items() of a temporary would outlive it
+  json.update(digests);
+  json["threads"] = at::get_num_threads();
+  return json;
+}
+
+void require_memory(const MemoryEstimate& estimate, at::Device device) {
+  const auto available = static_cast<double>(model::available_memory(device));
+  log_info(fmt::format("memory: {} for weights, gradients and optimizer + {} for activations; {} available",
+                       human_bytes(estimate.weights), human_bytes(estimate.activations),
+                       human_bytes(available)));
+  if (estimate.total() <= available) return;
+  throw UserError({.where = "memory",
+                   .expected = fmt::format("{} for this run", human_bytes(estimate.total())),
+                   .found = fmt::format("{} available on {}", human_bytes(available), device.str()),
+                   .remedy = estimate.weights <= available
+                                 ? "Give a smaller --micro-batch or --sequence-length"
+                                 : "The weights alone do not fit: use a larger machine"});
+}
+
+void log_start(const UptrainOptions& options, const Recipe& recipe, const data::TokenStream& train,
+               double peak) {
+  log_info(fmt::format("budget: {}", recipe.budget));
+  log_info(fmt::format("data: {} tokens ({:.2f} passes over it); {}",
+                       human_count(double(train.tokens.size())),
+                       double(recipe.tokens()) / double(train.tokens.size()), train.convention));
+  log_info(fmt::format(
+      "{} windows of {} a step, {} at a time; peak learning rate {:.1e}, schedule {}, warm-up {}, {}",
+      recipe.batch, recipe.sequence_length, recipe.micro_batch, recipe.lr, options.schedule, options.warmup,
+      options.precision));
+  log_info(fmt::format("{} GEMM peak {}FLOP/s on {} threads of {} ({})", options.precision, human_count(peak),
+                       at::get_num_threads(), cpu_name(), cpu_features()));
+}
+
+Json provenance(const UptrainOptions& options, const Recipe& recipe, const RunState& state,
+                const Json& inputs) {
+  Json json;
+  json["program"] = "regroup uptrain";
+  json["version"] = version();
+  json["commit"] = commit();
+  json["libtorch"] = TORCH_VERSION;
+  json["options"] = options.resolved;
+  json["resolved"] = deciding_options(options, recipe);
+  json["inputs"] = inputs;
+  json["seed"] = options.seed;
+  json["threads"] = at::get_num_threads();
+  json["cpu"] = cpu_name();
+  json["cpu_features"] = cpu_features();
+  json["budget"] = recipe.budget;
+  json["steps"] = state.step;
+  json["tokens"] = state.tokens;
+  json["seconds"] = state.seconds;
+  json["last_loss"] = state.last_loss;
+  if (state.first_validation_loss) json["first_validation_loss"] = *state.first_validation_loss;
+  if (state.last_validation_loss) json["last_validation_loss"] = *state.last_validation_loss;
+  return json;
+}
+
+RunState starting_state(const RunDirectory& directory, bool resume, const Json& matching,
+                        Parameters& parameters, const WeightNames& names) {
+  RunState fresh;
+  fresh.must_match = matching;
+  if (!resume) return fresh;
+  const auto resumed = resume_state(directory.checkpoints(), matching, parameters, names);
+  log_info(resumed ? fmt::format("resuming after step {}", resumed->step)
+                   : "there is no state to resume from: starting at the first step");
+  return resumed.value_or(fresh);
+}
+
+}  // namespace
+
+UptrainSummary uptrain(const UptrainOptions& options) {
+  keep_freed_memory();
+  refuse_own_source(options);
+  require_run_directory(options.out, options.resume, options.overwrite);
+  const auto dtype = result_dtype(options.dtype);
+  const family::ModelDirectory model = family::open_model(options.model);
+  const Data data = read_data(options, model.config);
+  const Recipe recipe =
+      make_recipe(options, model.config, static_cast<std::int64_t>(data.train.tokens.size()));
+  const at::Device device = model::open_device(options.device);
+  const at::ScalarType compute = model::parse_dtype(options.precision, "--precision");
+  require_memory(estimate_memory(model.config, model.parameters(), recipe, options.precision), device);
+  const Json inputs = input_hashes(options, model);
+
+  model::Weights weights = model::load_weights(model, at::kFloat, device);
+  const WeightNames names = weight_names(model, weights);
+  Parameters parameters(weights, compute);
+  weights.clear();
+  const model::Decoder student(model.config, parameters.compute());
+
+  RunDirectory directory(options.out, options.resume, options.overwrite);
+  RunState state =
+      starting_state(directory, options.resume, must_match(options, recipe, inputs), parameters, names);
+  MetricsFile metrics(directory.metrics(), state.step);
+  const double peak = model::gemm_peak(compute, device);
+  log_start(options, recipe, data.train, peak);
+  train({.options = options,
+         .recipe = recipe,
+         .train = data.train,
+         .valid = data.valid ? &*data.valid : nullptr,
+         .student = student,
+         .parameters = parameters,
+         .device = device,
+         .peak_flops = peak,
+         .save = [&](const RunState& s) { save_state(directory.checkpoints(), s, parameters, names); }},
+        state, metrics);
+
+  directory.prepare_finishing();
+  write_result(directory.finishing(), model, parameters, dtype, state.tokens);
+  write_text(directory.finishing() / "regroup.json", to_text(provenance(options, recipe, state, inputs)));
+  directory.finish();
+  return {.steps = state.step,
+          .tokens = state.tokens,
+          .parameters = model.parameters(),
+          .seconds = state.seconds,
+          .last_loss = state.last_loss,
+          .first_validation_loss = state.first_validation_loss,
+          .last_validation_loss = state.last_validation_loss};
+}
+
+}  // namespace regroup::uptrain
