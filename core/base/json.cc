@@ -10,7 +10,10 @@ namespace regroup {
 
 Json parse_json(std::string_view text, const std::string& where) {
   std::vector<std::set<std::string>> open_objects;
-  const auto no_repeated_key = [&](int, Json::parse_event_t event, Json& value) {
+  const auto refuse_what_misleads = [&](int depth, Json::parse_event_t event, Json& value) {
+    // What walks a value (dump() does) recurses; a hostile file must not choose how far.
+    constexpr int kMostDepth = 100;
+    if (depth > kMostDepth) throw UserError({.where = where, .what = "JSON nested deeper than 100 levels"});
     if (event == Json::parse_event_t::object_start) open_objects.emplace_back();
     if (event == Json::parse_event_t::object_end) open_objects.pop_back();
     if (event == Json::parse_event_t::key && !open_objects.back().insert(value.get<std::string>()).second)
@@ -18,7 +21,7 @@ Json parse_json(std::string_view text, const std::string& where) {
     return true;
   };
   try {
-    return Json::parse(text.begin(), text.end(), no_repeated_key);
+    return Json::parse(text.begin(), text.end(), refuse_what_misleads);
   } catch (const Json::exception& error) {
     throw UserError({.where = where, .what = "not valid JSON", .found = error.what()});
   }

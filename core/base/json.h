@@ -11,7 +11,8 @@ namespace regroup {
 
 using Json = nlohmann::ordered_json;
 
-// Parses `text`; `where` names it in the UserError that malformed text or a repeated key causes.
+// Parses `text`; `where` names it in the UserError that malformed text, a repeated key or nesting without end
+// causes.
 Json parse_json(std::string_view text, const std::string& where);
 
 Json read_json(const std::filesystem::path& path);

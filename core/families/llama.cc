@@ -53,12 +53,11 @@ constexpr std::array<TensorRule, 20> kTensors = {{
     {"lm_head.weight", Part::kLmHead, kVocabByHidden, Presence::kUntied},
 }};
 
-// The rotary embedding, from `rope_scaling` (older files) or `rope_parameters`; rope_theta may stand in them
-// or beside them.
+// The rotary embedding, from `rope_scaling` (older files; it wins) or `rope_parameters`; rope_theta may stand
+// in them or beside them.
 Rope read_rope(const ConfigReader& config, std::int64_t max_positions) {
   const ConfigReader older = config.object("rope_scaling"), newer = config.object("rope_parameters");
-  const bool in_older = config.has("rope_scaling") && (older.has("rope_type") || older.has("type"));
-  const ConfigReader& rope_keys = in_older ? older : newer;
+  const ConfigReader& rope_keys = older.empty() ? newer : older;
   Rope rope;
   rope.theta = rope_keys.positive_or("rope_theta", config.positive_or("rope_theta", rope.theta));
   for (const ConfigReader* keys : {&config, &rope_keys})

@@ -16,6 +16,7 @@ class ConfigReader {
   ConfigReader(const Json& json, std::string where);
 
   bool has(std::string_view key) const;
+  bool empty() const { return json_->empty(); }
 
   // A count: a whole number from 1 to `most`. (The default keeps every product of two counts in 64 bits.)
   std::int64_t count(std::string_view key, std::int64_t most = kMostCount) const;

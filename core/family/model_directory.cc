@@ -13,19 +13,24 @@ namespace {
 namespace fs = std::filesystem;
 
 Json open_config(const fs::path& directory) {
+  const auto refuse = [&](std::string what, std::string remedy) {
+    throw UserError({.where = directory.string(), .what = std::move(what), .remedy = std::move(remedy)});
+  };
+  const std::string give = "Give the directory that holds config.json and the weights";
+  std::error_code error;
+  const fs::file_status status = fs::status(directory, error);
+  if (status.type() == fs::file_type::not_found) refuse("there is no such directory", give);
+  if (error) refuse("cannot be opened: " + error.message(), give);
+  if (!fs::is_directory(status)) refuse("not a directory", give);
+  if (fs::exists(directory / "adapter_config.json", error))
+    refuse("an adapter (adapter_config.json), not a whole model",
+           "Merge the adapter into its base model first");
   const fs::path file = directory / "config.json";
-  if (!fs::is_directory(directory))
-    throw UserError({.where = directory.string(),
-                     .what = fs::exists(directory) ? "not a directory" : "there is no such directory",
-                     .remedy = "Give the directory that holds config.json and the weights"});
-  if (fs::exists(directory / "adapter_config.json"))
-    throw UserError({.where = directory.string(),
-                     .what = "an adapter (adapter_config.json), not a whole model",
-                     .remedy = "Merge the adapter into its base model first"});
-  if (!fs::exists(file))
-    throw UserError({.where = directory.string(),
-                     .what = "no config.json",
-                     .remedy = "Give the directory that holds config.json and the weights"});
+  if (!fs::exists(file, error))
+    refuse(error                         ? "cannot be read: " + error.message()
+           : fs::is_symlink(file, error) ? "config.json is a link to a file that is not there"
+                                         : "no config.json",
+           give);
   return read_json(file);
 }
 

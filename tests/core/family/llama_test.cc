@@ -61,6 +61,8 @@ TEST(Llama, RopeIsReadFromEveryPlaceThatFilesPutItIn) {
   EXPECT_EQ(rope(R"({"rope_theta": 5e5})").theta, 5e5);
   EXPECT_EQ(rope(R"({"rope_parameters": {"rope_theta": 5e5, "rope_type": "default"}})").theta, 5e5);
   EXPECT_EQ(rope(R"({"rope_theta": 7, "rope_parameters": {"rope_theta": 5e5}})").theta, 5e5);
+  EXPECT_EQ(rope(R"({"rope_scaling": {"rope_theta": 3}, "rope_parameters": {"rope_theta": 5e5}})").theta, 3);
+  EXPECT_EQ(rope(R"({"rope_scaling": {}, "rope_parameters": {"rope_theta": 5e5}})").theta, 5e5);
   const Rope linear = rope(R"({"rope_theta": 5e5, "rope_scaling": {"type": "linear", "factor": 4}})");
   EXPECT_EQ(linear.scaling, RopeScaling::kLinear);
   EXPECT_EQ(linear.factor, 4);

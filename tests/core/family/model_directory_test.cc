@@ -144,6 +144,15 @@ TEST_F(OpenModel, RefusesADirectoryWithoutAModel) {
   EXPECT_NE(message(at).find("config.json: not valid JSON"), std::string::npos);
   testing::write_file(directory_ / "config.json", "[]");
   EXPECT_NE(message(at).find("lacks 'architectures'"), std::string::npos);
+  std::string nested = R"({"architectures": [)";
+  for (int i = 0; i < 200'000; ++i) nested += '[';
+  testing::write_file(directory_ / "config.json", nested);
+  EXPECT_EQ(message(at), at + "/config.json: JSON nested deeper than 100 levels");
+  std::filesystem::remove(directory_ / "config.json");
+  std::filesystem::create_symlink("nowhere", directory_ / "config.json");
+  EXPECT_EQ(message(at),
+            at + ": config.json is a link to a file that is not there. Give the directory that holds "
+                 "config.json and the weights");
 }
 
 }  // namespace
