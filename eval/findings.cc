@@ -56,10 +56,11 @@ std::string budget(const Result& result) {
   return fmt::format("the budget is {:.6g}", result.gate->max_ppl_ratio);
 }
 
-std::string what_would_tell(const GateDecision& decision) {
-  if (!decision.more_tokens) return "No amount of text would likely decide: it lies on the budget.";
-  return fmt::format("About {} more tokens of this kind would likely decide.",
-                     grouped(*decision.more_tokens));
+// Two digits, upwards: it is an estimate.
+std::int64_t rounded_up(std::int64_t count) {
+  std::int64_t unit = 1;
+  while (count / unit >= 100) unit *= 10;
+  return (count + unit - 1) / unit * unit;
 }
 
 constexpr std::array kColumns = {
@@ -131,10 +132,7 @@ std::string decision_sentence(const ModelResult& model, const Result& result) {
   const GateDecision& decision = *model.gate;
   const std::string& name = model.facts.name;
   if (!decision.bounds)
-    return fmt::format(
-        "Cannot tell: the text is too short to claim an error for {}; give at least two windows, "
-        "better fifty.",
-        name);
+    return fmt::format("Cannot tell: the text is too short to claim an error for {}.", name);
   const std::string confidence = confidence_text(result.gate->confidence) + " confidence";
   const std::string bounds = interval_text(*decision.bounds, kRatioDecimals);
   switch (decision.verdict) {
@@ -147,8 +145,16 @@ std::string decision_sentence(const ModelResult& model, const Result& result) {
     case Verdict::kCannotTell:
       break;
   }
-  return fmt::format("Cannot tell: the perplexity ratio of {} is {}, each bound with {}; {}. {}", name,
-                     bounds, confidence, budget(result), what_would_tell(decision));
+  return fmt::format("Cannot tell: the perplexity ratio of {} is {}, each bound with {}; {}.", name, bounds,
+                     confidence, budget(result));
+}
+
+std::string advice_sentence(const ModelResult& model) {
+  if (!model.gate || model.gate->verdict != Verdict::kCannotTell) return "";
+  if (!model.gate->bounds) return "Give at least two windows of text, better fifty.";
+  if (!model.gate->more_tokens) return "No amount of text would likely decide: it lies on the budget.";
+  return fmt::format("About {} more tokens of this kind would likely decide.",
+                     grouped(rounded_up(*model.gate->more_tokens)));
 }
 
 std::string headline(const Result& result) {

@@ -15,8 +15,11 @@ std::string headline(const Result& result);
 // One sentence on a model against the source.
 std::string finding(const ModelResult& model, const Result& result);
 
-// The gate's decision on a model, with the numbers it rests on and what would help when it cannot tell.
+// The gate's decision on a model, with the numbers it rests on.
 std::string decision_sentence(const ModelResult& model, const Result& result);
+
+// What would decide when the gate cannot tell; empty when it can.
+std::string advice_sentence(const ModelResult& model);
 
 // "121,088 tokens of a.txt, in windows of 256 (consecutive)."
 std::string measurement_sentence(const Result& result);

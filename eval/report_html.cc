@@ -130,7 +130,7 @@ std::string method_section(const Result& result) {
   html += entry("Convention", fmt::format("<code>{}</code>, W = {}. {}", html_escape(result.convention),
                                           result.window, html_escape(result.convention_summary)));
   html += entry("Documents",
-                fmt::format("{}. {}", grouped(result.documents), html_escape(result.document_convention)));
+                fmt::format("{}; {}", grouped(result.documents), html_escape(result.document_convention)));
   html += entry("Scored", fmt::format("{} of {} tokens in {} windows, {} at a time, {} on {}",
                                       grouped(result.scored_tokens), grouped(result.stream_tokens),
                                       grouped(result.windows), result.batch, html_escape(result.dtype),
@@ -190,6 +190,10 @@ std::string verdict_class(Verdict verdict) {
   return verdict == Verdict::kCannotTell ? "cannot-tell" : std::string(verdict_name(verdict));
 }
 
+std::string item(const std::string& sentence, std::string_view style) {
+  return fmt::format("<li class=\"{}\">{}</li>\n", style, html_escape(sentence));
+}
+
 std::string header(const Result& result) {
   std::string html = "<header>\n<p class=\"kicker\">regroup evaluation";
   if (!result.date.empty()) html += " · " + html_escape(result.date.substr(0, 10));
@@ -200,11 +204,10 @@ std::string header(const Result& result) {
   html += "<p class=\"soft\">" + html_escape(measurement_sentence(result)) + "</p>\n";
   std::string list;
   for (const ModelResult& model : compared(result)) {
-    if (finding(model, result) != headline(result))
-      list += "<li>" + html_escape(finding(model, result)) + "</li>\n";
+    if (finding(model, result) != headline(result)) list += item(finding(model, result), "");
     if (model.gate && decision_sentence(model, result) != headline(result))
-      list += fmt::format("<li class=\"{}\">{}</li>\n", verdict_class(model.gate->verdict),
-                          html_escape(decision_sentence(model, result)));
+      list += item(decision_sentence(model, result), verdict_class(model.gate->verdict));
+    if (!advice_sentence(model).empty()) list += item(advice_sentence(model), "cannot-tell");
   }
   return html + (list.empty() ? "" : "<ul>\n" + list + "</ul>\n") + "</header>\n";
 }

@@ -23,7 +23,7 @@ body {
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif;
   font-variant-numeric: tabular-nums lining-nums; -webkit-text-size-adjust: 100%;
 }
-main { max-width: 62rem; margin: 0 auto; padding: 3.5rem 1.5rem 4rem; }
+main { max-width: 64rem; margin: 0 auto; padding: 3.5rem 1.5rem 4rem; }
 p, ul { margin: 0 0 .8rem; max-width: 42rem; }
 h1, h2 { font-family: Charter, "Bitstream Charter", "Iowan Old Style", Cambria, Georgia, serif; font-weight: 600;
   line-height: 1.25; text-wrap: balance; overflow-wrap: anywhere; }
@@ -38,7 +38,7 @@ ul { padding-left: 1.1rem; } li { margin-bottom: .3rem; overflow-wrap: anywhere;
 table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 th, td { text-align: left; padding: .5rem .6rem; border-bottom: 1px solid var(--line); vertical-align: baseline; }
 th { color: var(--soft); font-weight: 500; font-size: .8rem; }
-td:first-child { font-weight: 600; overflow-wrap: anywhere; }
+td:first-child { font-weight: 600; min-width: 8.5rem; overflow-wrap: anywhere; }
 th:first-child, td:first-child { padding-left: 0; } th:last-child, td:last-child { padding-right: 0; }
 .num { text-align: right; }
 .chart { margin: 1rem 0 .4rem; }
@@ -63,7 +63,7 @@ code { font: .85em/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace; over
   tr { display: block; padding: .7rem 0; border-bottom: 1px solid var(--line); }
   td, td:first-child { display: flex; justify-content: space-between; gap: 1rem; border: 0; padding: .12rem 0; }
   td::before { content: attr(data-label); color: var(--soft); font-weight: 400; flex: none; }
-  td:first-child::before { content: none; } td:empty { display: none; }
+  td:first-child { min-width: 0; } td:first-child::before { content: none; } td:empty { display: none; }
   dl { grid-template-columns: minmax(0, 1fr); gap: 0; } dd { margin-bottom: .6rem; }
 }
 @media print {

@@ -48,12 +48,16 @@ std::string aligned_table(const Result& result) {
   return text;
 }
 
+std::string joined(const std::string& first, const std::string& second) {
+  return second.empty() ? first : first + " " + second;
+}
+
 std::vector<std::string> sentences(const Result& result) {
   std::vector<std::string> all;
   for (const ModelResult& model : result.models)
     if (model.difference) all.push_back(finding(model, result));
   for (const ModelResult& model : result.models)
-    if (model.gate) all.push_back(decision_sentence(model, result));
+    if (model.gate) all.push_back(joined(decision_sentence(model, result), advice_sentence(model)));
   return all;
 }
 
@@ -90,7 +94,7 @@ std::string report_markdown(const Result& result) {
   text +=
       fmt::format("\n{} ± is one standard error; intervals are at {} confidence. {}\n",
                   measurement_sentence(result), confidence_text(result.confidence), result.cluster_summary);
-  text += fmt::format("\nConvention `{}`, W = {}: {} {}\n", result.convention, result.window,
+  text += fmt::format("\nConvention `{}`, W = {}: {} Documents: {}.\n", result.convention, result.window,
                       result.convention_summary, result.document_convention);
   text += fmt::format("\n| data | SHA-256 |\n|---|---|\n");
   for (const DataFile& file : result.files)

@@ -74,7 +74,22 @@ TEST(Findings, TheHeadlineIsTheVerdictOfTheWorst) {
   const Result open =
       sample_result({{1, 2, 3, 4}, {1.5, 1.5, 3.5, 3.6}}, equal_clusters(4, 1), Gate{1.02, 0.95});
   EXPECT_TRUE(headline(open).starts_with("Cannot tell: the perplexity ratio of a is ")) << headline(open);
-  EXPECT_TRUE(contains(headline(open), "more tokens of this kind would likely decide")) << headline(open);
+  EXPECT_TRUE(contains(advice_sentence(open.models[1]), " more tokens of this kind would likely decide."));
+  for (const std::string& text : {terminal_text(open), report_markdown(open), report_html(open)})
+    EXPECT_TRUE(contains(text, advice_sentence(open.models[1])));
+}
+
+TEST(Findings, AdviceIsForWhatCannotBeTold) {
+  EXPECT_EQ(advice_sentence(noisy_result({0.001}, Gate{1.02, 0.95}).models[1]), "");
+  ModelResult model;
+  model.gate = GateDecision{.bounds = Interval{1, 2}, .more_tokens = 187'137};
+  EXPECT_EQ(advice_sentence(model), "About 190,000 more tokens of this kind would likely decide.");
+  model.gate->more_tokens = 7;
+  EXPECT_EQ(advice_sentence(model), "About 7 more tokens of this kind would likely decide.");
+  model.gate->more_tokens.reset();
+  EXPECT_TRUE(contains(advice_sentence(model), "it lies on the budget"));
+  model.gate->bounds.reset();
+  EXPECT_TRUE(contains(advice_sentence(model), "at least two windows"));
 }
 
 TEST(Findings, WithoutAGateTheHeadlineIsTheNearestModel) {
