@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # What a machine needs: Debian/Ubuntu packages, and the PyTorch wheel (it carries LibTorch) in .venv.
 # Does nothing that is already done, and then needs no network. A CMAKE_PREFIX_PATH that leads to a LibTorch of your own
-# is taken instead of the wheel.
+# is taken instead of the wheel. usage: setup.sh [--checks]: with --checks also what only .ci/run needs (clang).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 torch_version=2.13.0
 packages=(g++ cmake ninja-build ccache git pkg-config python3 python3-venv
-  libcli11-dev libspdlog-dev libfmt-dev libgtest-dev nlohmann-json3-dev libsentencepiece-dev libssl-dev libboost-dev
-  clang-19 libclang-rt-19-dev clang-format bible-kjv)
+  libcli11-dev libspdlog-dev libfmt-dev libgtest-dev nlohmann-json3-dev libsentencepiece-dev libssl-dev libboost-dev bible-kjv)
+[[ "${1:-}" == --checks ]] && packages+=(clang-19 libclang-rt-19-dev clang-format)
 
 missing=()
 for package in "${packages[@]}"; do
