@@ -7,6 +7,7 @@
 #include "convert/execute.h"
 #include "convert/merge_method.h"
 #include "convert/provenance.h"
+#include "core/base/error.h"
 #include "core/base/units.h"
 #include "core/checkpoint/carry.h"
 #include "core/checkpoint/output.h"
@@ -14,6 +15,15 @@
 
 namespace regroup::convert {
 namespace {
+
+// A result never takes the place of what it was made from.
+void require_another_place(const ConvertOptions& options) {
+  std::error_code missing;
+  if (!std::filesystem::equivalent(options.model, options.output, missing)) return;
+  throw UserError({.where = options.output.string(),
+                   .what = "is the source itself",
+                   .remedy = "Name another directory to write"});
+}
 
 // How texts become documents for this model, or why they cannot: said before a person trains on them.
 std::string tokenizer_line(const std::filesystem::path& model) {
@@ -42,6 +52,7 @@ std::string convert(const ConvertOptions& options, const Json& resolved) {
   const family::ModelDirectory model = family::open_model(options.model);
   const Plan plan = make_plan(model, options.plan);
   merge_method(options.plan.method);  // an unknown name is an error before anything is written
+  require_another_place(options);
   checkpoint::OutputDirectory output(options.output, options.overwrite);
   const Executed executed = execute_plan(model, plan, options.seed, output.partial());
   write_text(output.partial() / "config.json",

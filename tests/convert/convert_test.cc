@@ -225,6 +225,14 @@ TEST_F(RefusedConversion, AnExistingOutputIsUntouched) {
   EXPECT_EQ(names_in(folder_ / "out").size(), 1u);
 }
 
+TEST_F(RefusedConversion, TheSourceAsItsOwnOutput) {
+  ConvertOptions options = options_for(folder_, 2);
+  options.output = folder_ / "source/";
+  options.overwrite = true;
+  EXPECT_CONTAINS(refuse(options), "is the source itself");
+  EXPECT_EQ(read_tensors(folder_ / "source").at("model.layers.0.self_attn.k_proj.weight").size(0), 16);
+}
+
 TEST_F(RefusedConversion, ATruncatedShard) {
   const fs::path weights = folder_ / "source/model.safetensors";
   fs::resize_file(weights, fs::file_size(weights) - 10);
