@@ -53,7 +53,8 @@ void take_over_required(Declared& declared) {
 void check_required(const Declared& declared) {
   std::vector<std::string> missing;
   for (const CLI::Option* option : declared.required)
-    if (option->count() == 0) missing.push_back(option->get_positional() ? option->get_name(true) : option->get_name());
+    if (option->count() == 0)
+      missing.push_back(option->get_positional() ? option->get_name(true) : option->get_name());
   if (missing.empty()) return;
   throw UserError({.where = fmt::format("regroup {}", declared.command->name),
                    .what = "missing " + list_some(missing),

@@ -153,6 +153,10 @@ class HeaderVisitor final : public JsonVisitor {
   int offsets_ = 0;
 };
 
+std::string byte_count(std::uint64_t bytes) {
+  return bytes == 1 ? "1 byte" : fmt::format("{} bytes", bytes);
+}
+
 class LayoutCheck {
  public:
   LayoutCheck(const std::vector<TensorInfo>& tensors, const std::string& where)
@@ -184,7 +188,7 @@ class LayoutCheck {
     if (tensor.bytes() != bits / 8)
       throw UserError({.where = where_,
                        .what = describe(tensor),
-                       .expected = fmt::format("{} bytes", bits / 8),
+                       .expected = byte_count(bits / 8),
                        .found = fmt::format("data_offsets that span {}", tensor.bytes())});
   }
 
@@ -201,13 +205,13 @@ class LayoutCheck {
   void data_fills_file(std::uint64_t data_bytes) const {
     const std::uint64_t end = tensors_.empty() ? 0 : tensors_.back().end;
     if (end > data_bytes)
-      throw UserError(
-          {.where = where_,
-           .what = fmt::format("{} bytes are missing at its end: tensor {} should end at byte {} of "
-                               "the data, which has only {}",
-                               end - data_bytes, in_quotes(tensors_.back().name), end, data_bytes),
-           .remedy = kCutOff});
-    if (end < data_bytes) fail(fmt::format("{} bytes at its end belong to no tensor", data_bytes - end));
+      throw UserError({.where = where_,
+                       .what = fmt::format("cut off, {} missing: tensor {} should end at byte {} of "
+                                           "the data, which has only {}",
+                                           byte_count(end - data_bytes), in_quotes(tensors_.back().name), end,
+                                           data_bytes),
+                       .remedy = kCutOff});
+    if (end < data_bytes) fail(byte_count(data_bytes - end) + " of no tensor at its end");
   }
 
  private:
@@ -221,8 +225,8 @@ class LayoutCheck {
     if (tensor.begin < end)
       return fmt::format("tensors {} and {} overlap: one ends at byte {}, the other begins at {}",
                          in_quotes(last->name), in_quotes(tensor.name), end, tensor.begin);
-    return fmt::format("{} bytes before tensor {} belong to no tensor: it begins at byte {} instead of {}",
-                       tensor.begin - end, in_quotes(tensor.name), tensor.begin, end);
+    return fmt::format("{} of no tensor before {}: it begins at byte {} instead of {}",
+                       byte_count(tensor.begin - end), in_quotes(tensor.name), tensor.begin, end);
   }
 
   [[noreturn]] void fail(std::string what) const {

@@ -137,11 +137,10 @@ TEST(Checkpoint, ReportsMissingAndTruncatedShards) {
   const Sharded directory;
   fs::remove(directory / "1.safetensors");
   fs::resize_file(directory / "2.safetensors", file_of({"c"}).size() - 1);
-  EXPECT_EQ(
-      directory.refusal(),
-      directory.mismatch("'1.safetensors' is not there, " + directory.at("2.safetensors") +
-                         ": 1 bytes are missing at its end: tensor 'c' should end at byte 1 of the data, "
-                         "which has only 0. Was the download cut off?"));
+  EXPECT_EQ(directory.refusal(),
+            directory.mismatch("'1.safetensors' is not there, " + directory.at("2.safetensors") +
+                               ": cut off, 1 byte missing: tensor 'c' should end at byte 1 of the data, "
+                               "which has only 0. Was the download cut off?"));
 }
 
 TEST(Checkpoint, KeepsLongListsOfProblemsShort) {
