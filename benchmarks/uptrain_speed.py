@@ -140,6 +140,7 @@ def main():
     text = "\n".join(lines) + "\n"
     print(text)
     if args.results:
+        args.results.mkdir(parents=True, exist_ok=True)
         (args.results / f"uptrain_speed_{args.model.name}_{datetime.date.today()}.md").write_text(text)
 
 
