@@ -25,7 +25,7 @@ constexpr std::int64_t kMicroBatchTokens = 2048;
 constexpr std::int64_t kSaves = 10, kValidations = 10;
 
 constexpr std::array kLearningRates{
-    LearningRateRow{3e7, 1e-3, "measured here on the demo model and books-mha"},
+    LearningRateRow{3e7, 1e-3, "an independent study on a 5.9 M model"},
     LearningRateRow{3e8, 3e-4, "between its neighbours"},
     LearningRateRow{2e9, 1e-4, "MHA2MLA (2502.14837), a fifth to a third of the pre-training peak"},
     LearningRateRow{std::numeric_limits<double>::infinity(), 2e-5,
