@@ -20,7 +20,7 @@ std::span<const ModelResult> compared(const Result& result) {
   return std::span(result.models).subspan(1);
 }
 
-// The smallest round-ended range that shows all the values and intervals, with some air.
+// The range of all values and intervals with some air, wide enough to be told apart in floating point.
 Axis axis_around(std::span<const Lane> lanes, std::span<const double> others) {
   std::vector<double> values(others.begin(), others.end());
   for (const Lane& lane : lanes) {
@@ -28,7 +28,8 @@ Axis axis_around(std::span<const Lane> lanes, std::span<const double> others) {
     if (lane.interval) values.insert(values.end(), {lane.interval->low, lane.interval->high});
   }
   auto [low, high] = std::ranges::minmax(values);
-  const double air = high > low ? 0.04 * (high - low) : 0.01;
+  const double least = 1e-9 * std::max(std::abs(low), std::abs(high));
+  const double air = high > low ? std::max(0.04 * (high - low), least) : 0.01;
   return {.low = low - air, .high = high + air, .ticks = {}, .reference = {}, .budget = {}};
 }
 
@@ -56,9 +57,7 @@ std::string figures_section(const Result& result) {
                           html_escape(column.title), html_escape(unbroken(column.cell(model, result))));
     html += "</tr>\n";
   }
-  html +=
-      "</tbody>\n</table>\n<p class=\"soft\" style=\"margin-top:.8rem\">± is one standard error; brackets "
-      "hold ";
+  html += "</tbody>\n</table>\n<p class=\"soft below\">± is one standard error; brackets hold ";
   return html + confidence_text(result.confidence) + " confidence intervals.</p>\n";
 }
 
@@ -88,8 +87,9 @@ std::string perplexity_section(const Result& result) {
     lanes.push_back(
         {model.facts.name, with_error(model.perplexity, 3), model.nats.value, model.nats.interval});
   Axis axis = axis_around(lanes, {});
-  for (const double at : round_ticks(std::exp(axis.low), std::exp(axis.high)))
-    if (at > 0) axis.ticks.push_back({std::log(at), fmt::format("{:.6g}", at)});
+  if (std::isfinite(std::exp(axis.high)))
+    for (const double at : round_ticks(std::exp(axis.low), std::exp(axis.high)))
+      if (at > 0) axis.ticks.push_back({std::log(at), fmt::format("{:.6g}", at)});
   const std::string_view caution =
       compared(result).empty()
           ? ""
@@ -168,7 +168,9 @@ std::string provenance_section(const Result& result) {
     html += entry("Data", fmt::format("{}<br><code>{}</code>", html_escape(file.path.string()), file.sha256));
   html += entry("Machine", fmt::format("{} ({}), {} threads", html_escape(cpu_name()),
                                        html_escape(cpu_features()), result.threads));
-  html += entry("Options", "<code>" + html_escape(result.options.dump()) + "</code>");
+  html += entry("Options",
+                "<code>" + html_escape(result.options.dump(-1, ' ', false, Json::error_handler_t::replace)) +
+                    "</code>");
   return html + "</dl>\n";
 }
 

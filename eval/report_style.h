@@ -40,6 +40,7 @@ th, td { text-align: left; padding: .5rem .6rem; border-bottom: 1px solid var(--
 th { color: var(--soft); font-weight: 500; font-size: .8rem; }
 td:first-child { font-weight: 600; min-width: 8.5rem; overflow-wrap: anywhere; }
 th:first-child, td:first-child { padding-left: 0; } th:last-child, td:last-child { padding-right: 0; }
+.below { margin-top: .8rem; }
 .num { text-align: right; }
 .chart { margin: 1rem 0 .4rem; }
 .lane { margin-bottom: .5rem; break-inside: avoid; }

@@ -32,7 +32,7 @@ Json read_json(const std::filesystem::path& path) {
 }
 
 std::string to_text(const Json& json) {
-  return json.dump(2, ' ', false) + "\n";
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace regroup

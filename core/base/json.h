@@ -17,7 +17,7 @@ Json parse_json(std::string_view text, const std::string& where);
 
 Json read_json(const std::filesystem::path& path);
 
-// Two spaces, newline at the end.
+// Two spaces, newline at the end. Bytes that are no UTF-8 (in a path) become U+FFFD.
 std::string to_text(const Json& json);
 
 }  // namespace regroup

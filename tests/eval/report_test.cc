@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <string>
 
 #include "core/base/random.h"
@@ -174,6 +175,24 @@ TEST(Html, IsSelfContained) {
     EXPECT_FALSE(contains(html, outside)) << outside;
   EXPECT_TRUE(contains(html, "prefers-color-scheme: dark"));
   EXPECT_TRUE(contains(html, "@media print"));
+}
+
+TEST(Reports, ABrokenModelStillGetsItsReport) {
+  const Result result = sample_result({{3, 4}, {900, 1000}}, equal_clusters(2, 1), Gate{1.02, 0.5001});
+  EXPECT_EQ(result.verdict, Verdict::kFail);
+  EXPECT_EQ(report_json(result)["models"][1]["nats_per_token"]["value"], 950);
+  EXPECT_TRUE(contains(report_html(result), "950.0000"));
+}
+
+TEST(Reports, ModelsAlikeToTheLastBitStillGetTheirReport) {
+  const Result result = sample_result({{3, 3}, {3, std::nextafter(3., 4.)}}, equal_clusters(1, 2));
+  EXPECT_TRUE(contains(report_html(result), "<h2>Perplexity</h2>"));
+}
+
+TEST(Reports, APathNeedNotBeUtf8) {
+  Result result = noisy_result({0.05});
+  result.models[1].facts.path = "models/caf\xe9";
+  EXPECT_TRUE(contains(to_text(report_json(result)), "models/caf\uFFFD"));
 }
 
 TEST(Html, LeavesOutWhatHasNothingToShow) {
