@@ -97,6 +97,48 @@ std::int64_t resolve_batch(const UptrainOptions& options, const std::optional<do
   return options.batch_tokens / sequence_length;
 }
 
+std::int64_t resolve_sequence_length(const UptrainOptions& options, const family::ModelConfig& config,
+                                     std::int64_t data_tokens) {
+  const std::int64_t length = options.sequence_length
+                                  ? options.sequence_length
+                                  : std::min(config.max_positions, kLongestDefaultSequence);
+  if (length > config.max_positions)
+    throw UserError({.where = "--sequence-length",
+                     .expected = fmt::format("at most the model's {} positions", config.max_positions),
+                     .found = std::to_string(length)});
+  if (data_tokens <= length)
+    throw UserError({.where = "--data",
+                     .expected = fmt::format("at least one window of {} tokens and a next one", length),
+                     .found = fmt::format("{} tokens", data_tokens),
+                     .remedy = "Give more text or a shorter --sequence-length"});
+  return length;
+}
+
+// Whole steps that the budget pays for.
+void resolve_steps(const UptrainOptions& options, const std::optional<double>& budget, Recipe& recipe) {
+  const std::int64_t per_step = recipe.tokens_per_step();
+  if (options.steps) {
+    recipe.steps = *options.steps;
+    recipe.budget = fmt::format("{} steps x {} tokens = {} tokens", recipe.steps, per_step, recipe.tokens());
+    return;
+  }
+  recipe.steps = static_cast<std::int64_t>(*budget / static_cast<double>(per_step));
+  if (recipe.steps == 0)
+    throw UserError({.where = "budget",
+                     .expected = fmt::format("at least one step of {} tokens", per_step),
+                     .found = recipe.budget,
+                     .remedy = "Give a larger budget or a smaller --batch-tokens"});
+  recipe.budget = fmt::format("{} = {:.0f} tokens: {} whole steps x {} tokens = {} tokens", recipe.budget,
+                              *budget, recipe.steps, per_step, recipe.tokens());
+}
+
+double default_lr(const family::ModelConfig& config) {
+  const auto parameters = static_cast<double>(family::matmul_parameters(config));
+  return std::ranges::find_if(kLearningRates,
+                              [&](const LearningRateRow& row) { return parameters <= row.up_to_parameters; })
+      ->lr;
+}
+
 }  // namespace
 
 std::span<const LearningRateRow> learning_rates() {
@@ -120,48 +162,19 @@ std::optional<std::int64_t> recorded_pretraining_tokens(const std::filesystem::p
 Recipe make_recipe(const UptrainOptions& options, const family::ModelConfig& config,
                    std::int64_t data_tokens) {
   check_ranges(options);
+  const auto given_or = [](std::int64_t given, std::int64_t chosen) {
+    return given > 0 ? given : std::max<std::int64_t>(1, chosen);
+  };
   Recipe recipe;
   const std::optional<double> budget = budget_tokens(options, recipe.budget);
-  recipe.sequence_length = options.sequence_length ? options.sequence_length
-                                                   : std::min(config.max_positions, kLongestDefaultSequence);
-  if (recipe.sequence_length > config.max_positions)
-    throw UserError({.where = "--sequence-length",
-                     .expected = fmt::format("at most the model's {} positions", config.max_positions),
-                     .found = std::to_string(recipe.sequence_length)});
-  if (data_tokens <= recipe.sequence_length)
-    throw UserError(
-        {.where = "--data",
-         .expected = fmt::format("at least one window of {} tokens and a next one", recipe.sequence_length),
-         .found = fmt::format("{} tokens", data_tokens),
-         .remedy = "Give more text or a shorter --sequence-length"});
+  recipe.sequence_length = resolve_sequence_length(options, config, data_tokens);
   recipe.batch = resolve_batch(options, budget, recipe.sequence_length);
-  if (options.steps) {
-    recipe.steps = *options.steps;
-    recipe.budget = fmt::format("{} steps x {} tokens = {} tokens", recipe.steps, recipe.tokens_per_step(),
-                                recipe.tokens());
-  } else {
-    recipe.steps = static_cast<std::int64_t>(*budget / static_cast<double>(recipe.tokens_per_step()));
-    if (recipe.steps == 0)
-      throw UserError({.where = "budget",
-                       .expected = fmt::format("at least one step of {} tokens", recipe.tokens_per_step()),
-                       .found = recipe.budget,
-                       .remedy = "Give a larger budget or a smaller --batch-tokens"});
-    recipe.budget = fmt::format("{} = {:.0f} tokens: {} whole steps x {} tokens = {} tokens", recipe.budget,
-                                *budget, recipe.steps, recipe.tokens_per_step(), recipe.tokens());
-  }
+  resolve_steps(options, budget, recipe);
   recipe.micro_batch =
-      std::min(recipe.batch, options.micro_batch
-                                 ? options.micro_batch
-                                 : std::max<std::int64_t>(1, kMicroBatchTokens / recipe.sequence_length));
-  const auto parameters = static_cast<double>(family::matmul_parameters(config));
-  recipe.lr =
-      options.lr > 0 ? options.lr : std::ranges::find_if(kLearningRates, [&](const LearningRateRow& row) {
-                                      return parameters <= row.up_to_parameters;
-                                    })->lr;
-  recipe.save_every =
-      options.save_every ? options.save_every : std::max<std::int64_t>(1, recipe.steps / kSaves);
-  recipe.validate_every = options.validate_every ? options.validate_every
-                                                 : std::max<std::int64_t>(1, recipe.steps / kValidations);
+      std::min(recipe.batch, given_or(options.micro_batch, kMicroBatchTokens / recipe.sequence_length));
+  recipe.lr = options.lr > 0 ? options.lr : default_lr(config);
+  recipe.save_every = given_or(options.save_every, recipe.steps / kSaves);
+  recipe.validate_every = given_or(options.validate_every, recipe.steps / kValidations);
   return recipe;
 }
 

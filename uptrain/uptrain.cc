@@ -151,6 +151,16 @@ RunState starting_state(const RunDirectory& directory, bool resume, const Json& 
   return resumed.value_or(fresh);
 }
 
+UptrainSummary summary_of(const RunState& state, std::int64_t parameters) {
+  return {.steps = state.step,
+          .tokens = state.tokens,
+          .parameters = parameters,
+          .seconds = state.seconds,
+          .last_loss = state.last_loss,
+          .first_validation_loss = state.first_validation_loss,
+          .last_validation_loss = state.last_validation_loss};
+}
+
 }  // namespace
 
 UptrainSummary uptrain(const UptrainOptions& options) {
@@ -194,13 +204,7 @@ UptrainSummary uptrain(const UptrainOptions& options) {
   write_result(directory.finishing(), model, parameters, dtype, state.tokens);
   write_text(directory.finishing() / "regroup.json", to_text(provenance(options, recipe, state, inputs)));
   directory.finish();
-  return {.steps = state.step,
-          .tokens = state.tokens,
-          .parameters = model.parameters(),
-          .seconds = state.seconds,
-          .last_loss = state.last_loss,
-          .first_validation_loss = state.first_validation_loss,
-          .last_validation_loss = state.last_validation_loss};
+  return summary_of(state, model.parameters());
 }
 
 }  // namespace regroup::uptrain

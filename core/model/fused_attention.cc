@@ -149,13 +149,12 @@ struct HeadGradient {
 void backward_scores(const HeadShape& shape, std::int64_t begin, std::int64_t end, const float* logsum_T,
                      BackwardScratch& s) {
   const std::int64_t T = shape.tokens, n = T - begin, width = even(T), rows = end - begin;
-  const std::vector<float>& unused = s.scores_RT;
   for (std::int64_t i = 0; i < rows; i += 2) {
     const bool both =
         i + 1 < rows;  // else the second row of the pair is computed into the first one's padding
     const std::int64_t j = both ? i + 1 : i;
-    kernels::TransposedPair pair{.s0 = unused.data() + i * T,
-                                 .s1 = unused.data() + j * T,
+    kernels::TransposedPair pair{.s0 = s.scores_RT.data() + i * T,
+                                 .s1 = s.scores_RT.data() + j * T,
                                  .dp0 = s.dweights_RT.data() + i * T,
                                  .dp1 = s.dweights_RT.data() + j * T,
                                  .logsum = logsum_T + begin,
@@ -222,8 +221,7 @@ at::Tensor sum_groups(const at::Tensor& dx_BHTD, const at::Tensor& like_BKTD, fl
   return dx_BKTD;
 }
 
-class CausalAttention : public torch::autograd::Function<CausalAttention> {
- public:
+struct CausalAttention : torch::autograd::Function<CausalAttention> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& q,
                             const at::Tensor& k, const at::Tensor& v, double scale) {
     const std::int64_t B = q.size(0), H = q.size(1), T = q.size(2), D = q.size(3), group = H / k.size(1);
