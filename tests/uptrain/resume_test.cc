@@ -32,14 +32,19 @@ using testing::TempDir;
 
 const fs::path kModel = fs::path(REGROUP_SOURCE_DIR) / "demo/kjv-mha";
 
-void write_text_data(const fs::path& path) {
+std::string random_text(int words) {
   RandomStream random(0, "words");
   std::string text;
-  for (int i = 0; i < 4000; ++i) {
+  for (int i = 0; i < words; ++i) {
     text += i % 12 ? ' ' : '\n';
     text.append(1 + random.below(7), static_cast<char>('a' + random.below(26)));
   }
-  write_text(path, text);
+  return text;
+}
+
+void write_text_data(const TempDir& folder) {
+  write_text(folder / "text", random_text(4000));
+  write_text(folder / "valid", random_text(200));
 }
 
 std::vector<std::string> arguments(const TempDir& folder, const std::string& out) {
@@ -48,7 +53,7 @@ std::vector<std::string> arguments(const TempDir& folder, const std::string& out
           "--data",
           (folder / "text").string(),
           "--valid",
-          (folder / "text").string(),
+          (folder / "valid").string(),
           "--out",
           (folder / out).string(),
           "--steps",
@@ -140,7 +145,7 @@ std::map<std::string, std::string> files_of(const fs::path& out) {
 
 TEST(Resume, KilledAtRandomMomentsItEndsWithTheSameBytes) {
   const TempDir folder;
-  write_text_data(folder / "text");
+  write_text_data(folder);
   const Ran whole = run_program(arguments(folder, "whole"));
   ASSERT_EQ(whole.code, 0) << whole.err;
 
@@ -163,7 +168,7 @@ TEST(Resume, KilledAtRandomMomentsItEndsWithTheSameBytes) {
 
 TEST(Resume, WhatARunLeaves) {
   const TempDir folder;
-  write_text_data(folder / "text");
+  write_text_data(folder);
   auto words = arguments(folder, "out");
   ASSERT_EQ(run_program(words).code, 0);
   const Json provenance = read_json(folder / "out/regroup.json");
@@ -190,7 +195,7 @@ TEST(Resume, WhatARunLeaves) {
 
 TEST(Resume, AChangedOptionIsRefusedByName) {
   const TempDir folder;
-  write_text_data(folder / "text");
+  write_text_data(folder);
   auto words = arguments(folder, "out");
   ASSERT_EQ(run_program(words).code, 0);
   fs::remove(folder / "out/config.json");  // as if it had been stopped just before the end
@@ -202,7 +207,7 @@ TEST(Resume, AChangedOptionIsRefusedByName) {
 
 TEST(Resume, TheModelItselfIsNoPlaceForTheResult) {
   const TempDir folder;
-  write_text_data(folder / "text");
+  write_text_data(folder);
   fs::copy(kModel, folder / "model");
   auto words = arguments(folder, "model");
   words[1] = (folder / "model").string();
@@ -226,7 +231,7 @@ TEST(Resume, EveryRecipeInConfigsIsOneThatTheProgramTakes) {
 
 TEST(Resume, ALossThatIsNotFiniteNamesTheStepAndTheLastState) {
   const TempDir folder;
-  write_text_data(folder / "text");
+  write_text_data(folder);
   auto words = arguments(folder, "out");
   words.insert(words.end(), {"--lr", "1e30", "--warmup", "0", "--clip", "0"});
   const Ran ran = run_program(words);
