@@ -10,6 +10,7 @@
 #include "core/base/error.h"
 #include "core/base/hash.h"
 #include "core/base/progress.h"
+#include "core/model/device.h"
 
 namespace regroup::convert {
 namespace {
@@ -17,6 +18,7 @@ namespace {
 using checkpoint::DType;
 using checkpoint::TensorInfo;
 using family::ModelDirectory;
+using model::scalar_type;
 
 constexpr std::uint64_t kChunkBytes = 8 << 20;  // a multiple of every element size
 

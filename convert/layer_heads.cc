@@ -3,28 +3,14 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/model/device.h"
 
 namespace regroup::convert {
 
 using family::ModelDirectory;
 using family::ModelTensor;
 using family::Part;
-
-at::ScalarType scalar_type(checkpoint::DType dtype) {
-  switch (dtype) {
-    case checkpoint::DType::kF64:
-      return at::kDouble;
-    case checkpoint::DType::kF32:
-      return at::kFloat;
-    case checkpoint::DType::kF16:
-      return at::kHalf;
-    case checkpoint::DType::kBF16:
-      return at::kBFloat16;
-    default:
-      check(false, "weights of this type are refused when a model is opened");
-      return at::kFloat;
-  }
-}
+using model::scalar_type;
 
 at::Tensor read_float(const ModelDirectory& model, const ModelTensor& tensor) {
   const checkpoint::TensorInfo& info = *tensor.stored.info;

@@ -34,6 +34,4 @@ class LayerHeads {
 // A stored tensor's values. UserError naming tensor and file if one is NaN or infinite.
 at::Tensor read_float(const family::ModelDirectory& model, const family::ModelTensor& tensor);
 
-at::ScalarType scalar_type(checkpoint::DType dtype);
-
 }  // namespace regroup::convert

@@ -9,6 +9,7 @@
 #include "core/base/file.h"
 #include "core/checkpoint/carry.h"
 #include "core/checkpoint/sharding.h"
+#include "core/model/device.h"
 
 namespace regroup::uptrain {
 namespace {
@@ -16,24 +17,9 @@ namespace {
 using checkpoint::DType;
 using family::ModelTensor;
 using family::Part;
+using model::scalar_type;
 
 constexpr std::string_view kRecord = "training_record.json";
-
-at::ScalarType scalar_type(DType dtype) {
-  switch (dtype) {
-    case DType::kF64:
-      return at::kDouble;
-    case DType::kF32:
-      return at::kFloat;
-    case DType::kF16:
-      return at::kHalf;
-    case DType::kBF16:
-      return at::kBFloat16;
-    default:
-      check(false, "weights are stored in plain float types");
-      return at::kFloat;
-  }
-}
 
 std::string_view config_dtype_name(DType dtype) {
   return dtype == DType::kBF16 ? "bfloat16" : dtype == DType::kF16 ? "float16" : "float32";

@@ -77,4 +77,20 @@ at::ScalarType parse_dtype(const std::string& name, const std::string& flag) {
   throw UserError({.where = flag, .expected = "one of " + list_some(names), .found = "'" + name + "'"});
 }
 
+at::ScalarType scalar_type(checkpoint::DType dtype) {
+  switch (dtype) {
+    case checkpoint::DType::kF64:
+      return at::kDouble;
+    case checkpoint::DType::kF32:
+      return at::kFloat;
+    case checkpoint::DType::kF16:
+      return at::kHalf;
+    case checkpoint::DType::kBF16:
+      return at::kBFloat16;
+    default:
+      check(false, "open_model() lets plain floats through only");
+      return at::kFloat;
+  }
+}
+
 }  // namespace regroup::model

@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include "core/checkpoint/dtype.h"
+
 namespace regroup::model {
 
 // "cpu", "cuda", "cuda:1". A GPU needs a LibTorch built for it: its libraries are loaded here, at the first
@@ -16,5 +18,8 @@ std::uint64_t available_memory(at::Device device);
 
 // "fp32" | "bf16" | "fp16" | "fp64"; UserError naming `flag`.
 at::ScalarType parse_dtype(const std::string& name, const std::string& flag);
+
+// What a stored weight's values are in memory. A type that open_model() refuses is a failed check().
+at::ScalarType scalar_type(checkpoint::DType dtype);
 
 }  // namespace regroup::model

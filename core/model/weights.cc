@@ -3,30 +3,14 @@
 #include "core/base/error.h"
 #include "core/base/progress.h"
 #include "core/model/decoder.h"
+#include "core/model/device.h"
 
 namespace regroup::model {
 namespace {
 
-using checkpoint::DType;
 using family::ModelDirectory;
 using family::ModelTensor;
 using family::Part;
-
-at::ScalarType scalar_type(DType dtype) {
-  switch (dtype) {
-    case DType::kF64:
-      return at::kDouble;
-    case DType::kF32:
-      return at::kFloat;
-    case DType::kF16:
-      return at::kHalf;
-    case DType::kBF16:
-      return at::kBFloat16;
-    default:
-      check(false, "open_model() lets plain floats through only");
-      return at::kFloat;
-  }
-}
 
 [[noreturn]] void refuse(const ModelDirectory& model, const ModelTensor& tensor, std::string what,
                          std::string remedy) {

@@ -10,18 +10,13 @@
 #include "core/base/random.h"
 #include "core/checkpoint/checkpoint.h"
 #include "core/checkpoint/sharding.h"
+#include "core/model/device.h"
 
 namespace regroup::testing {
 namespace {
 
 using checkpoint::DType;
-
-at::ScalarType scalar_type(DType dtype) {
-  return dtype == DType::kF16    ? at::kHalf
-         : dtype == DType::kBF16 ? at::kBFloat16
-         : dtype == DType::kF64  ? at::kDouble
-                                 : at::kFloat;
-}
+using model::scalar_type;
 
 DType stored_type(const at::Tensor& tensor) {
   return tensor.scalar_type() == at::kHalf       ? DType::kF16
