@@ -25,6 +25,13 @@ void require_another_place(const ConvertOptions& options) {
                    .remedy = "Name another directory to write"});
 }
 
+// Weights and carried files; the rest is a few kilobytes.
+std::uint64_t written_bytes(const family::ModelDirectory& model, const Plan& plan) {
+  std::uint64_t bytes = plan.output_bytes();
+  for (const auto& file : plan.carried) bytes += std::filesystem::file_size(model.path / file);
+  return bytes;
+}
+
 // How texts become documents for this model, or why they cannot: said before a person trains on them.
 std::string tokenizer_line(const std::filesystem::path& model) {
   try {
@@ -54,6 +61,7 @@ std::string convert(const ConvertOptions& options, const Json& resolved) {
   merge_method(options.plan.method);  // an unknown name is an error before anything is written
   require_another_place(options);
   checkpoint::OutputDirectory output(options.output, options.overwrite);
+  output.require_space(written_bytes(model, plan));
   const Executed executed = execute_plan(model, plan, options.seed, output.partial());
   write_text(output.partial() / "config.json",
              plan.config.kv_heads == model.config.kv_heads && !plan.options.dtype

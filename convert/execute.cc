@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <future>
 
 #include "convert/layer_heads.h"
@@ -11,6 +10,7 @@
 #include "core/base/hash.h"
 #include "core/base/progress.h"
 #include "core/model/device.h"
+#include "core/model/stored.h"
 
 namespace regroup::convert {
 namespace {
@@ -18,40 +18,10 @@ namespace {
 using checkpoint::DType;
 using checkpoint::TensorInfo;
 using family::ModelDirectory;
+using model::bytes_of;
 using model::scalar_type;
 
 constexpr std::uint64_t kChunkBytes = 8 << 20;  // a multiple of every element size
-
-std::span<const std::byte> bytes_of(const at::Tensor& tensor) {
-  return {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()};
-}
-
-// True if any element's exponent is all ones, which is what NaN and infinity are.
-template <typename Bits>
-bool has_non_finite(std::span<const std::byte> bytes, Bits exponent) {
-  unsigned found = 0;
-  for (std::size_t i = 0; i < bytes.size() / sizeof(Bits); ++i) {
-    Bits value;
-    std::memcpy(&value, bytes.data() + i * sizeof(Bits), sizeof(Bits));
-    found |= static_cast<unsigned>((value & exponent) == exponent);
-  }
-  return found != 0;
-}
-
-bool has_non_finite(std::span<const std::byte> bytes, DType dtype) {
-  switch (dtype) {
-    case DType::kF64:
-      return has_non_finite<std::uint64_t>(bytes, 0x7ff0000000000000u);
-    case DType::kF32:
-      return has_non_finite<std::uint32_t>(bytes, 0x7f800000u);
-    case DType::kF16:
-      return has_non_finite<std::uint16_t>(bytes, 0x7c00u);
-    case DType::kBF16:
-      return has_non_finite<std::uint16_t>(bytes, 0x7f80u);
-    default:
-      return false;  // integers of a buffer
-  }
-}
 
 class Executor {
  public:
@@ -108,13 +78,11 @@ class Executor {
   }
 
   void require_finite(const PlannedTensor& tensor, std::span<const std::byte> bytes, DType dtype) const {
-    if (tensor.source->part == family::Part::kUnused || !has_non_finite(bytes, dtype)) return;
+    if (tensor.source->part == family::Part::kUnused || checkpoint::all_finite(bytes, dtype)) return;
     const bool overflow = dtype != tensor.source->stored.info->dtype;
-    throw UserError(
-        {.where = model_.checkpoint.files()[tensor.source->stored.file].path().string(),
-         .what = fmt::format("'{}' {}", tensor.output.name,
-                             overflow ? fmt::format("does not fit {}", checkpoint::dtype_name(dtype))
-                                      : "holds a NaN or an infinity")});
+    model::refuse_stored(
+        model_, *tensor.source,
+        overflow ? fmt::format("does not fit {}", checkpoint::dtype_name(dtype)) : "holds NaN or infinity");
   }
 
   const ModelDirectory& model_;

@@ -3,25 +3,13 @@
 #include <vector>
 
 #include "core/base/error.h"
-#include "core/model/device.h"
+#include "core/model/stored.h"
 
 namespace regroup::convert {
 
 using family::ModelDirectory;
 using family::ModelTensor;
 using family::Part;
-using model::scalar_type;
-
-at::Tensor read_float(const ModelDirectory& model, const ModelTensor& tensor) {
-  const checkpoint::TensorInfo& info = *tensor.stored.info;
-  at::Tensor values = at::empty(info.shape, scalar_type(info.dtype));
-  model.checkpoint.read(tensor.stored, {static_cast<std::byte*>(values.mutable_data_ptr()), info.bytes()});
-  values = values.to(at::kFloat);
-  if (!at::isfinite(values).all().item<bool>())
-    throw UserError({.where = model.checkpoint.files()[tensor.stored.file].path().string(),
-                     .what = "'" + info.name + "' holds a NaN or an infinity"});
-  return values;
-}
 
 LayerHeads::LayerHeads(const ModelDirectory& model, const MergeMethod& method, std::int64_t groups,
                        std::uint64_t seed)
@@ -33,7 +21,8 @@ void LayerHeads::load(std::int64_t layer) {
   const auto heads_of = [&](Part part) {
     const ModelTensor* tensor = model_.find(part, layer);
     if (tensor == nullptr) return at::Tensor();
-    return read_float(model_, *tensor).unflatten(0, {model_.config.kv_heads, model_.config.head_dim});
+    return model::read_values(model_, *tensor, at::kFloat)
+        .unflatten(0, {model_.config.kv_heads, model_.config.head_dim});
   };
   layer_ = -1;
   heads_ = {};  // before the next layer is read: only one is held

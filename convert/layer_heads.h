@@ -31,7 +31,4 @@ class LayerHeads {
   KvHeads heads_;  // of layer_, merged
 };
 
-// A stored tensor's values. UserError naming tensor and file if one is NaN or infinite.
-at::Tensor read_float(const family::ModelDirectory& model, const family::ModelTensor& tensor);
-
 }  // namespace regroup::convert

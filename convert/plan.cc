@@ -80,22 +80,6 @@ std::vector<PlannedShard> shards_of_size(const ModelDirectory& model, const Plan
   return shards;
 }
 
-// The key that says what the weights are stored in has two names: old and new readers look for different
-// ones.
-void set_dtype(Json& config, checkpoint::DType dtype) {
-  const char* name = dtype == checkpoint::DType::kF32    ? "float32"
-                     : dtype == checkpoint::DType::kF16  ? "float16"
-                     : dtype == checkpoint::DType::kBF16 ? "bfloat16"
-                                                         : "float64";
-  bool found = false;
-  for (const char* key : {"dtype", "torch_dtype"}) {
-    if (!config.contains(key)) continue;
-    config[key] = name;
-    found = true;
-  }
-  if (!found) config["torch_dtype"] = name;
-}
-
 std::string cache_line(const family::ModelConfig& config, std::int64_t element_bytes) {
   const auto per_token = static_cast<double>(family::kv_bytes_per_token(config, element_bytes));
   return fmt::format("{} a token, {} at {} tokens", human_bytes(per_token),
@@ -127,7 +111,7 @@ Plan make_plan(const ModelDirectory& model, const PlanOptions& options) {
     plan.config_json = model.family->with_kv_heads(model.config_json, options.kv_heads);
   plan.shards = options.max_shard_size ? shards_of_size(model, options) : shards_as_stored(model, options);
   plan.indexed = options.max_shard_size ? plan.shards.size() > 1 : model.checkpoint.sharded();
-  if (plan.count(Action::kCast) > 0) set_dtype(plan.config_json, *options.dtype);
+  if (plan.count(Action::kCast) > 0) plan.config_json = family::with_dtype(plan.config_json, *options.dtype);
   plan.carried = checkpoint::carried_files(model.path);
   return plan;
 }

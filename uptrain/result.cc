@@ -10,6 +10,7 @@
 #include "core/checkpoint/carry.h"
 #include "core/checkpoint/sharding.h"
 #include "core/model/device.h"
+#include "core/model/stored.h"
 
 namespace regroup::uptrain {
 namespace {
@@ -20,10 +21,6 @@ using family::Part;
 using model::scalar_type;
 
 constexpr std::string_view kRecord = "training_record.json";
-
-std::string_view config_dtype_name(DType dtype) {
-  return dtype == DType::kBF16 ? "bfloat16" : dtype == DType::kF16 ? "float16" : "float32";
-}
 
 // The weight behind a stored tensor, null for a buffer. A tied head that is stored all the same is the
 // embedding.
@@ -61,11 +58,11 @@ class TensorSource {
     }
     const at::Tensor values =
         parameters_.master(*slot).cpu().to(scalar_type(info(tensor).dtype)).contiguous();
-    if (!at::isfinite(values).all().item<bool>())
+    if (!checkpoint::all_finite(model::bytes_of(values), info(tensor).dtype))
       throw UserError({.where = tensor.stored.info->name,
                        .what = fmt::format("does not fit in {}", checkpoint::dtype_name(info(tensor).dtype)),
                        .remedy = "Give --dtype fp32 or bf16"});
-    writer.append({static_cast<const std::byte*>(values.const_data_ptr()), values.nbytes()});
+    writer.append(model::bytes_of(values));
   }
 
  private:
@@ -93,13 +90,6 @@ void write_weights(const std::filesystem::path& directory, const family::ModelDi
   }
   if (model.checkpoint.sharded())
     write_text(directory / checkpoint::kIndexFile, checkpoint::index_text(shards));
-}
-
-Json config_with_dtype(Json config, std::optional<DType> dtype) {
-  if (!dtype) return config;
-  const char* key = config.contains("torch_dtype") ? "torch_dtype" : "dtype";
-  config[key] = config_dtype_name(*dtype);
-  return config;
 }
 
 // The source's record is not this model's: it is kept as what it is, beside what was added.
@@ -139,7 +129,8 @@ void write_result(const std::filesystem::path& directory, const family::ModelDir
   for (const auto& file : checkpoint::carried_files(model.path))
     if (file != kRecord) checkpoint::copy_file_synced(model.path / file, directory / file);
   write_text(directory / kRecord, to_text(training_record(model.path / kRecord, tokens)));
-  write_text(directory / "config.json", to_text(config_with_dtype(model.config_json, dtype)));
+  write_text(directory / "config.json",
+             to_text(dtype ? family::with_dtype(model.config_json, *dtype) : model.config_json));
 }
 
 }  // namespace regroup::uptrain

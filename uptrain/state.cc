@@ -12,6 +12,7 @@
 #include "core/base/log.h"
 #include "core/checkpoint/output.h"
 #include "core/checkpoint/safetensors.h"
+#include "core/model/stored.h"
 
 namespace regroup::uptrain {
 namespace {
@@ -38,17 +39,12 @@ std::vector<checkpoint::TensorInfo> tensor_list(const Parameters& parameters, co
   return tensors;
 }
 
-std::span<std::byte> bytes_of(at::Tensor& tensor) {
-  return {static_cast<std::byte*>(tensor.mutable_data_ptr()), tensor.nbytes()};
-}
-
 std::string write_tensors(const std::filesystem::path& path, const Parameters& parameters,
                           const WeightNames& names) {
   checkpoint::SafetensorsWriter writer(path, tensor_list(parameters, names), {});
   for (const Kind& kind : kKinds)
     for (const Slot& slot : parameters.slots()) {
-      at::Tensor tensor = (parameters.*kind.tensor)(slot).cpu();
-      writer.append(bytes_of(tensor));
+      writer.append(model::bytes_of((parameters.*kind.tensor)(slot).cpu()));
     }
   return writer.finish();
 }
@@ -64,7 +60,7 @@ void read_tensors(const std::filesystem::path& path, Parameters& parameters, con
       at::Tensor target = (parameters.*kind.tensor)(slot);
       at::Tensor tensor =
           target.is_cpu() ? target : at::empty(target.sizes(), target.options().device(at::kCPU));
-      reader.read(*found->second, 0, bytes_of(tensor));
+      reader.read(*found->second, 0, model::bytes_of(tensor));
       if (!target.is_cpu()) target.copy_(tensor);
     }
   parameters.refresh_compute();

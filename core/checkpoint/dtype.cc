@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstring>
 #include <string>
 #include <utility>
 
@@ -29,6 +30,18 @@ const Row& row(DType dtype) {
   return kRows[static_cast<std::size_t>(dtype)];
 }
 
+// NaN and infinity are what has all bits of `exponent`. Without a branch, so that the loop becomes vectors.
+template <typename Bits>
+bool all_finite(std::span<const std::byte> elements, Bits exponent) {
+  Bits found = 0;
+  for (std::size_t i = 0; i + sizeof(Bits) <= elements.size(); i += sizeof(Bits)) {
+    Bits value;
+    std::memcpy(&value, elements.data() + i, sizeof(Bits));
+    found |= static_cast<Bits>((value & exponent) == exponent);
+  }
+  return found == 0;
+}
+
 }  // namespace
 
 std::string_view dtype_name(DType dtype) {
@@ -47,6 +60,29 @@ int dtype_bits(DType dtype) {
 
 bool is_plain_float(DType dtype) {
   return dtype == DType::kF64 || dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16;
+}
+
+std::string_view config_dtype_name(DType dtype) {
+  check(is_plain_float(dtype), "weights are plain floats");
+  return dtype == DType::kF64   ? "float64"
+         : dtype == DType::kF32 ? "float32"
+         : dtype == DType::kF16 ? "float16"
+                                : "bfloat16";
+}
+
+bool all_finite(std::span<const std::byte> elements, DType dtype) {
+  switch (dtype) {
+    case DType::kF64:
+      return all_finite<std::uint64_t>(elements, 0x7ff0000000000000u);
+    case DType::kF32:
+      return all_finite<std::uint32_t>(elements, 0x7f800000u);
+    case DType::kF16:
+      return all_finite<std::uint16_t>(elements, 0x7c00u);
+    case DType::kBF16:
+      return all_finite<std::uint16_t>(elements, 0x7f80u);
+    default:
+      return true;
+  }
 }
 
 DType parse_float_dtype(std::string_view text, std::string_view flag) {

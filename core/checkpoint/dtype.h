@@ -1,8 +1,10 @@
 // Element types of stored tensors: the names of the safetensors format.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 
 namespace regroup::checkpoint {
@@ -38,6 +40,12 @@ int dtype_bits(DType dtype);  // 16
 
 // What weights may be stored in: arithmetic on anything else would be a guess.
 bool is_plain_float(DType dtype);  // F64, F32, F16, BF16
+
+// "bfloat16": how config.json calls a plain float.
+std::string_view config_dtype_name(DType dtype);
+
+// False if one of the elements is NaN or infinite, which only plain floats can be.
+bool all_finite(std::span<const std::byte> elements, DType dtype);
 
 // "fp64", "fp32", "fp16" or "bf16", as flags name them. UserError naming `flag` for anything else.
 DType parse_float_dtype(std::string_view text, std::string_view flag);

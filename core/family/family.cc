@@ -61,6 +61,15 @@ std::string name_in_layer(std::string_view pattern, std::int64_t layer) {
 
 }  // namespace
 
+Json with_dtype(Json config, checkpoint::DType dtype) {
+  const auto name = checkpoint::config_dtype_name(dtype);
+  bool found = false;
+  for (const char* key : {"dtype", "torch_dtype"})
+    if (config.contains(key)) config[key] = name, found = true;
+  if (!found) config["torch_dtype"] = name;
+  return config;
+}
+
 std::vector<ExpectedTensor> expected_tensors(const Family& family, const ModelConfig& config) {
   std::vector<ExpectedTensor> expected;
   for (const TensorRule& rule : family.tensors) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/base/json.h"
+#include "core/checkpoint/dtype.h"
 #include "core/family/model_config.h"
 
 namespace regroup::family {
@@ -71,6 +72,10 @@ struct Family {
   // config.json of the same model with `kv_heads` heads; every other key keeps its value and place.
   Json (*with_kv_heads)(const Json& config, std::int64_t kv_heads);
 };
+
+// config.json of the same model with its weights stored as `dtype`, under the key it has for that: old and
+// new readers look for different ones.
+Json with_dtype(Json config, checkpoint::DType dtype);
 
 // A tensor that a checkpoint of this configuration may or must hold.
 struct ExpectedTensor {

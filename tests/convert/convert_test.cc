@@ -201,8 +201,7 @@ TEST_F(RefusedConversion, NaNAndInfinityAreNamedByTensor) {
         auto tensors = testing::tiny_llama_tensors({.dtype = dtype});
         tensors.at(name).view(-1)[7] = value;
         testing::write_llama({.dtype = dtype}, tensors, folder_ / "source");
-        EXPECT_CONTAINS(refuse(options_for(folder_, 2)),
-                        std::string("'") + name + "' holds a NaN or an infinity");
+        EXPECT_CONTAINS(refuse(options_for(folder_, 2)), std::string("'") + name + "' holds NaN or infinity");
       }
 }
 
@@ -214,6 +213,25 @@ TEST_F(RefusedConversion, AValueThatDoesNotFitTheTypeAskedFor) {
   ConvertOptions options = options_for(folder_, 2);
   options.plan.dtype = DType::kF16;
   EXPECT_CONTAINS(refuse(options), "'model.embed_tokens.weight' does not fit F16");
+}
+
+// Weights of 4 TiB that take no room themselves: a file of one hole.
+TEST_F(RefusedConversion, AnOutputThatTheDiskHasNoRoomFor) {
+  const fs::path source = folder_ / "source", weights = source / "model.safetensors";
+  fs::remove_all(source);
+  write_tiny_llama({.hidden = 1024, .tied = true, .dtype = DType::kF64}, source);
+  Json config = read_json(source / "config.json");
+  config["vocab_size"] = std::int64_t{1} << 29;
+  auto tensors = checkpoint::SafetensorsReader(weights).header().tensors;
+  for (auto& tensor : tensors)
+    if (tensor.name == "model.embed_tokens.weight") tensor.shape.front() = std::int64_t{1} << 29;
+  const std::string header = checkpoint::encode_safetensors_header(tensors, {});
+  fs::remove(source / "config.json");
+  fs::remove(weights);
+  write_text(source / "config.json", to_text(config));
+  write_text(weights, header);
+  fs::resize_file(weights, header.size() + tensors.back().end);
+  EXPECT_CONTAINS(refuse(options_for(folder_, 2)), "out: not enough room on its disk: expected 4.0 TiB");
 }
 
 TEST_F(RefusedConversion, AnExistingOutputIsUntouched) {

@@ -51,9 +51,7 @@ Json config_json(const TinyLlama& shape) {
           {"rms_norm_eps", 1e-6},
           {"rope_theta", 10000.0},
           {"tie_word_embeddings", shape.tied},
-          {"torch_dtype", shape.dtype == DType::kBF16  ? "bfloat16"
-                          : shape.dtype == DType::kF16 ? "float16"
-                                                       : "float32"},
+          {"torch_dtype", checkpoint::config_dtype_name(shape.dtype)},
           {"vocab_size", shape.vocab}};
 }
 

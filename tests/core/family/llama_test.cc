@@ -173,5 +173,15 @@ TEST(Llama, ShapesFollowTheHeads) {
   EXPECT_EQ(shapes[Part::kOutputWeight], (std::vector<std::int64_t>{64, 32}));
 }
 
+TEST(Llama, TheStoredTypeKeepsTheKeyThatItHas) {
+  const auto rewritten = [](const char* config) {
+    return with_dtype(Json::parse(config), checkpoint::DType::kBF16).dump();
+  };
+  EXPECT_EQ(rewritten(R"({"dtype":"float32","a":1})"), R"({"dtype":"bfloat16","a":1})");
+  EXPECT_EQ(rewritten(R"({"torch_dtype":"float32","dtype":null})"),
+            R"({"torch_dtype":"bfloat16","dtype":"bfloat16"})");
+  EXPECT_EQ(rewritten(R"({"a":1})"), R"({"a":1,"torch_dtype":"bfloat16"})");
+}
+
 }  // namespace
 }  // namespace regroup::family
