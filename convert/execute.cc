@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <future>
+#include <optional>
 
 #include "convert/layer_heads.h"
 #include "core/base/error.h"
-#include "core/base/hash.h"
+#include "core/base/hashed_file.h"
 #include "core/base/progress.h"
 #include "core/model/device.h"
 #include "core/model/stored.h"
@@ -21,19 +21,65 @@ using family::ModelDirectory;
 using model::bytes_of;
 using model::scalar_type;
 
-constexpr std::uint64_t kChunkBytes = 8 << 20;  // a multiple of every element size
+constexpr std::uint64_t kChunkBytes = 256 << 10;  // a multiple of every element size
+
+std::vector<TensorInfo> outputs(const PlannedShard& shard) {
+  std::vector<TensorInfo> infos;
+  for (const PlannedTensor& tensor : shard.tensors) infos.push_back(tensor.output);
+  return infos;
+}
+
+// The source's files, each read once and hashed on the way. Tensors are wanted in the order they are stored
+// in, or nearly: what lies behind is read again.
+class SourceFiles {
+ public:
+  explicit SourceFiles(const ModelDirectory& model) : model_(model) {}
+
+  void read(const checkpoint::StoredTensor& tensor, std::uint64_t offset, std::span<std::byte> out) {
+    const auto& file = model_.checkpoint.files()[tensor.file];
+    const std::uint64_t begin = file.header().data_begin + tensor.info->begin + offset;
+    while (records_.size() < tensor.file) finish_file();
+    if (records_.size() > tensor.file || begin < current().position()) {
+      file.read(*tensor.info, offset, out);
+      return;
+    }
+    current().skip(begin - current().position());
+    current().read(out);
+  }
+
+  std::vector<FileRecord> finish() {
+    while (records_.size() < model_.checkpoint.files().size()) finish_file();
+    return std::move(records_);
+  }
+
+ private:
+  HashedReader& current() {
+    if (!reader_) reader_.emplace(model_.checkpoint.files()[records_.size()].path());
+    return *reader_;
+  }
+
+  void finish_file() {
+    const std::string hash = current().finish();
+    records_.push_back(
+        {model_.checkpoint.files()[records_.size()].path().filename().string(), reader_->size(), hash});
+    reader_.reset();
+  }
+
+  const ModelDirectory& model_;
+  std::optional<HashedReader> reader_;  // of the file after those in records_
+  std::vector<FileRecord> records_;
+};
 
 class Executor {
  public:
   Executor(const ModelDirectory& model, const Plan& plan, std::uint64_t seed)
       : model_(model),
+        source_(model),
         heads_(model, merge_method(plan.options.method), plan.options.kv_heads, seed),
         progress_("converting", static_cast<double>(model.checkpoint.data_bytes()), "B") {}
 
-  std::string write_shard(const PlannedShard& shard, const std::filesystem::path& path) {
-    std::vector<TensorInfo> infos;
-    for (const PlannedTensor& tensor : shard.tensors) infos.push_back(tensor.output);
-    checkpoint::SafetensorsWriter writer(path, infos, shard.metadata);
+  FileRecord write_shard(const PlannedShard& shard, const std::filesystem::path& directory) {
+    checkpoint::SafetensorsWriter writer(directory / shard.file_name, outputs(shard), shard.metadata);
     for (const PlannedTensor& tensor : shard.tensors) {
       if (tensor.action == Action::kMerge)
         write_merged(tensor, writer);
@@ -41,8 +87,10 @@ class Executor {
         write_streamed(tensor, writer);
       progress_.advance(static_cast<double>(tensor.source->stored.info->bytes()));
     }
-    return writer.finish();
+    return {shard.file_name, writer.file_bytes(), writer.finish()};
   }
+
+  std::vector<FileRecord> finish_source() { return source_.finish(); }
 
  private:
   void write_merged(const PlannedTensor& tensor, checkpoint::SafetensorsWriter& writer) {
@@ -51,20 +99,14 @@ class Executor {
     writer.append(bytes_of(merged));
   }
 
-  // kCopy and kCast: chunk by chunk, so that the largest embedding needs no more memory than the smallest
-  // bias.
+  // kCopy and kCast, in chunks that stay in a core's own cache.
   void write_streamed(const PlannedTensor& tensor, checkpoint::SafetensorsWriter& writer) {
     const TensorInfo& stored = *tensor.source->stored.info;
-    const auto& file = model_.checkpoint.files()[tensor.source->stored.file];
-    std::vector<std::byte> chunk;
     for (std::uint64_t offset = 0; offset < stored.bytes(); offset += kChunkBytes) {
-      chunk.resize(std::min(kChunkBytes, stored.bytes() - offset));
-      file.read(stored, offset, chunk);
+      const auto chunk = std::span(chunk_).first(std::min(kChunkBytes, stored.bytes() - offset));
+      source_.read(tensor.source->stored, offset, chunk);
       require_finite(tensor, chunk, stored.dtype);
-      if (tensor.action == Action::kCopy)
-        chunk = writer.exchange(std::move(chunk));
-      else
-        writer.append(bytes_of(cast(tensor, chunk)));
+      writer.append(tensor.action == Action::kCopy ? chunk : bytes_of(cast(tensor, chunk)));
     }
   }
 
@@ -86,35 +128,25 @@ class Executor {
   }
 
   const ModelDirectory& model_;
+  SourceFiles source_;
   LayerHeads heads_;
   Progress progress_;
+  std::vector<std::byte> chunk_ = std::vector<std::byte>(kChunkBytes);
 };
 
 }  // namespace
 
 Executed execute_plan(const ModelDirectory& model, const Plan& plan, std::uint64_t seed,
                       const std::filesystem::path& directory) {
-  // One thread for all files, in order: it stays close ahead of the copy and so brings each byte from the
-  // disk once.
-  std::future<std::vector<FileRecord>> source_hashes = std::async(std::launch::async, [&] {
-    std::vector<FileRecord> records;
-    for (const auto& file : model.checkpoint.files())
-      records.push_back({file.path().filename().string(), std::filesystem::file_size(file.path()),
-                         sha256_of_file(file.path())});
-    return records;
-  });
   Executed executed;
   Executor executor(model, plan, seed);
   std::vector<checkpoint::Shard> shards;
   for (const PlannedShard& shard : plan.shards) {
-    const std::filesystem::path path = directory / shard.file_name;
-    const std::string hash = executor.write_shard(shard, path);
-    executed.output_files.push_back({shard.file_name, std::filesystem::file_size(path), hash});
-    auto& listed = shards.emplace_back(checkpoint::Shard{.file_name = shard.file_name, .tensors = {}});
-    for (const PlannedTensor& tensor : shard.tensors) listed.tensors.push_back(tensor.output);
+    executed.output_files.push_back(executor.write_shard(shard, directory));
+    shards.push_back({.file_name = shard.file_name, .tensors = outputs(shard)});
   }
   if (plan.indexed) write_text(directory / checkpoint::kIndexFile, checkpoint::index_text(shards));
-  executed.source_files = source_hashes.get();
+  executed.source_files = executor.finish_source();
   return executed;
 }
 

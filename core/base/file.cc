@@ -2,12 +2,15 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 #include "core/base/error.h"
 
@@ -21,6 +24,18 @@ namespace {
        .what = std::move(what),
        .found = std::strerror(code),
        .remedy = code == ENOSPC || code == EDQUOT ? "The disk is full: free some room and run again" : ""});
+}
+
+// True if most pages of a file are in memory.
+bool mostly_cached(int descriptor, std::size_t size) {
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  void* mapped = size == 0 ? MAP_FAILED : ::mmap(nullptr, size, PROT_READ, MAP_SHARED, descriptor, 0);
+  if (mapped == MAP_FAILED) return false;
+  std::vector<unsigned char> pages((size + page - 1) / page);
+  const bool known = ::mincore(mapped, size, pages.data()) == 0;
+  ::munmap(mapped, size);
+  const auto resident = std::ranges::count_if(pages, [](unsigned char flags) { return flags & 1; });
+  return known && 2 * static_cast<std::size_t>(resident) > pages.size();
 }
 
 }  // namespace
@@ -54,6 +69,27 @@ File File::create(const std::filesystem::path& path) {
   return File(path, descriptor);
 }
 
+File File::open_for_streaming(const std::filesystem::path& path) {
+  File file = open_for_reading(path);
+  if (!mostly_cached(file.descriptor_, file.size())) file.bypass_cache();
+  return file;
+}
+
+File File::create_for_streaming(const std::filesystem::path& path) {
+  File file = create(path);
+  file.bypass_cache();
+  return file;
+}
+
+void File::bypass_cache() {
+  ::fcntl(descriptor_, F_SETFL, ::fcntl(descriptor_, F_GETFL) | O_DIRECT);  // refused where it is not known
+}
+
+// Some file systems know at the first access only that they cannot bypass their cache, or not this way.
+void File::return_to_cache() const {
+  ::fcntl(descriptor_, F_SETFL, ::fcntl(descriptor_, F_GETFL) & ~O_DIRECT);
+}
+
 File::File(File&& other) noexcept {
   *this = std::move(other);
 }
@@ -61,8 +97,6 @@ File::File(File&& other) noexcept {
 File& File::operator=(File&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(descriptor_, other.descriptor_);
-  std::swap(appended_, other.appended_);
-  std::swap(writeback_from_, other.writeback_from_);
   return *this;
 }
 
@@ -76,21 +110,32 @@ std::uint64_t File::size() const {
   return static_cast<std::uint64_t>(status.st_size);
 }
 
-void File::read_at(std::uint64_t offset, std::span<std::byte> out) const {
+std::size_t File::read_up_to(std::uint64_t offset, std::span<std::byte> out) const {
+  bool through_cache = false;
   std::size_t done = 0;
   while (done < out.size()) {
     const ssize_t got =
         ::pread(descriptor_, out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
     if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EINVAL && !std::exchange(through_cache, true)) {
+      return_to_cache();
+      continue;
+    }
     if (got < 0) fail(path_, "cannot be read");
-    if (got == 0)
-      throw UserError({.where = path_.string(),
-                       .what = "ends too early",
-                       .expected = fmt::format("{} bytes", offset + out.size()),
-                       .found = fmt::format("{}", offset + done),
-                       .remedy = "Was the download cut off?"});
+    if (got == 0) break;
     done += static_cast<std::size_t>(got);
   }
+  return done;
+}
+
+void File::read_at(std::uint64_t offset, std::span<std::byte> out) const {
+  const std::size_t got = read_up_to(offset, out);
+  if (got < out.size())
+    throw UserError({.where = path_.string(),
+                     .what = "ends too early",
+                     .expected = fmt::format("{} bytes", offset + out.size()),
+                     .found = fmt::format("{}", offset + got),
+                     .remedy = "Was the download cut off?"});
 }
 
 void File::append(std::span<const std::byte> bytes) {
@@ -99,18 +144,30 @@ void File::append(std::span<const std::byte> bytes) {
     if (put < 0 && errno == EINTR) continue;
     if (put < 0) fail(path_, "cannot be written");
     bytes = bytes.subspan(static_cast<std::size_t>(put));
-    appended_ += static_cast<std::uint64_t>(put);
   }
+}
+
+void File::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
+  bool through_cache = false;
+  while (!bytes.empty()) {
+    const ssize_t put = ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0 && errno == EINVAL && !std::exchange(through_cache, true)) {
+      return_to_cache();
+      continue;
+    }
+    if (put < 0) fail(path_, "cannot be written");
+    bytes = bytes.subspan(static_cast<std::size_t>(put));
+    offset += static_cast<std::uint64_t>(put);
+  }
+}
+
+void File::resize(std::uint64_t size) {
+  if (::ftruncate(descriptor_, static_cast<off_t>(size)) != 0) fail(path_, "cannot be written");
 }
 
 void File::append(std::string_view text) {
   append(std::as_bytes(std::span(text)));
-}
-
-void File::start_writeback() {
-  ::sync_file_range(descriptor_, static_cast<off_t>(writeback_from_),
-                    static_cast<off_t>(appended_ - writeback_from_), SYNC_FILE_RANGE_WRITE);
-  writeback_from_ = appended_;
 }
 
 void File::sync() {

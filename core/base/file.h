@@ -19,6 +19,12 @@ class File {
  public:
   static File open_for_reading(const std::filesystem::path& path);
   static File create(const std::filesystem::path& path);  // must not exist
+  // The same past the page cache where the file system can do that, and unless a file to be read is in the
+  // cache anyway. Offsets, sizes and addresses of the bytes are then multiples of kAlignment (a read at the
+  // file's end may ask for more than there is).
+  static File open_for_streaming(const std::filesystem::path& path);
+  static File create_for_streaming(const std::filesystem::path& path);
+  static constexpr std::size_t kAlignment = 4096;
   File(File&& other) noexcept;
   File& operator=(File&& other) noexcept;
   ~File();
@@ -27,18 +33,22 @@ class File {
   std::uint64_t size() const;
   // Exactly `out.size()` bytes from `offset`; fewer is an error that says so.
   void read_at(std::uint64_t offset, std::span<std::byte> out) const;
+  // The same, but fewer at the file's end. Returns how many.
+  std::size_t read_up_to(std::uint64_t offset, std::span<std::byte> out) const;
   void append(std::span<const std::byte> bytes);
   void append(std::string_view text);
-  // Starts write-back of what was appended so far without waiting for it; sync() then has little left to do.
-  void start_writeback();
+  void write_at(std::uint64_t offset, std::span<const std::byte> bytes);
+  void resize(std::uint64_t size);
   void sync();
 
  private:
   File(std::filesystem::path path, int descriptor) : path_(std::move(path)), descriptor_(descriptor) {}
 
+  void bypass_cache();
+  void return_to_cache() const;
+
   std::filesystem::path path_;
   int descriptor_ = -1;
-  std::uint64_t appended_ = 0, writeback_from_ = 0;
 };
 
 void sync_directory(const std::filesystem::path& directory);

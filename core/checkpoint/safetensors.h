@@ -15,13 +15,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/base/file.h"
+#include "core/base/hashed_file.h"
 #include "core/checkpoint/dtype.h"
 
 namespace regroup::checkpoint {
@@ -72,29 +72,20 @@ class SafetensorsReader {
   SafetensorsHeader header_;
 };
 
-// Writes the tensors' bytes in the order announced, any number of bytes a call. SHA-256 is computed by a
-// thread beside, and write-back to the disk starts at once, so that finish() has little left to do.
+// Writes the tensors' bytes in the order announced, any number of bytes a call.
 class SafetensorsWriter {
  public:
   // Order of `tensors` is kept. The reference writer's order is sort_as_reference()'s business.
   SafetensorsWriter(const std::filesystem::path& path, std::vector<TensorInfo> tensors,
                     const std::map<std::string, std::string>& metadata);
-  // Returns when the bytes are both written and hashed.
-  void append(std::span<const std::byte> bytes);
-  // The same for a buffer that the caller gives away. Returns when its bytes are written; they are hashed
-  // while the caller fills the buffer that it gets back, an earlier one or an empty one. Few are in flight.
-  [[nodiscard]] std::vector<std::byte> exchange(std::vector<std::byte> full);
+  void append(std::span<const std::byte> bytes) { file_.append(bytes); }
+  std::uint64_t file_bytes() const { return file_.size(); }  // when all are written
   // Checks that all announced bytes came, syncs, and re-reads the header. Returns the file's SHA-256.
   std::string finish();
 
  private:
-  void write(std::span<const std::byte> bytes);
-
-  File file_;
   SafetensorsHeader header_;
-  std::uint64_t expected_ = 0, written_ = 0, writeback_at_ = 0;
-  class Hashing;
-  std::shared_ptr<Hashing> hashing_;
+  HashedWriter file_;
 };
 
 // The order of the reference writer: dtypes from the last of the enumeration to the first (so that every

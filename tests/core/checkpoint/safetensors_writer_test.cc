@@ -8,7 +8,6 @@
 #include <numeric>
 #include <string>
 
-#include "core/base/hash.h"
 #include "core/checkpoint/safetensors.h"
 #include "tests/support/checkpoint_files.h"
 #include "tests/support/temp_dir.h"
@@ -54,49 +53,6 @@ TEST(SafetensorsWriter, WritesFilesWithoutTensors) {
   EXPECT_EQ(file_bytes(directory / "m.safetensors"), std::string("\x08\0\0\0\0\0\0\0{}      ", 16));
 }
 
-// Pieces of every size, both ways of handing them over, and more than may be in flight.
-TEST(SafetensorsWriter, HashesWhatItWrites) {
-  const TempDir directory;
-  constexpr std::size_t kSize = 150 << 20;
-  const std::vector<std::byte> data = pattern(kSize);
-  SafetensorsWriter writer(directory / "m.safetensors", bytes_tensor(kSize), {});
-  std::vector<std::byte> buffer;
-  std::size_t done = 0, step = 1;
-  for (int turn = 0; done < kSize; ++turn) {
-    const auto piece = std::span(data).subspan(done, std::min(step, kSize - done));
-    done += piece.size();
-    if (turn % 3 == 0) {
-      writer.append(piece);
-    } else {
-      buffer.assign(piece.begin(), piece.end());
-      buffer = writer.exchange(std::move(buffer));
-    }
-    step = step * 5 / 3 + 1;
-  }
-  const std::string hash = writer.finish();
-  EXPECT_EQ(hash, sha256_of_file(directory / "m.safetensors"));
-  const SafetensorsReader reader(directory / "m.safetensors");
-  std::vector<std::byte> read(kSize);
-  reader.read(reader.header().tensors[0], 0, read);
-  EXPECT_TRUE(read == data);
-}
-
-// However slow the hashing is, four buffers of 16 MiB and the one being filled are all there ever are.
-TEST(SafetensorsWriter, HasFewBuffersInFlight) {
-  const TempDir directory;
-  constexpr std::size_t kBuffer = 16 << 20;
-  SafetensorsWriter writer(directory / "m.safetensors", bytes_tensor(10 * kBuffer), {});
-  std::vector<std::byte> buffer;
-  int reused = 0;
-  for (int i = 0; i < 10; ++i) {
-    reused += buffer.capacity() > 0;
-    buffer.resize(kBuffer);
-    buffer = writer.exchange(std::move(buffer));
-  }
-  EXPECT_GE(reused, 5);
-  writer.finish();
-}
-
 TEST(SafetensorsWriter, WantsExactlyTheAnnouncedBytes) {
   const TempDir directory;
   SafetensorsWriter few(directory / "few", bytes_tensor(10), {});
@@ -124,24 +80,19 @@ TEST(SafetensorsWriter, ReportsAFailedWriteAndStops) {
     setrlimit(RLIMIT_FSIZE, &limit);
     const std::string expected = (directory / "m").string() + ": cannot be written: found File too large";
     int refused = 0;
-    for (const bool owned : {false, true}) {
-      try {
-        SafetensorsWriter writer(directory / "m", bytes_tensor(20 << 20), {});
-        if (owned)
-          (void)writer.exchange(pattern(20 << 20));
-        else
-          writer.append(pattern(20 << 20));
-      } catch (const UserError& error) {
-        refused += error.what() == expected;
-      }
-      std::filesystem::remove(directory / "m");
+    try {
+      SafetensorsWriter writer(directory / "m", bytes_tensor(20 << 20), {});
+      writer.append(pattern(20 << 20));
+      writer.finish();
+    } catch (const UserError& error) {
+      refused += error.what() == expected;
     }
     _exit(refused);
   }
   int status = 0;
   waitpid(child, &status, 0);
   ASSERT_TRUE(WIFEXITED(status));
-  EXPECT_EQ(WEXITSTATUS(status), 2);
+  EXPECT_EQ(WEXITSTATUS(status), 1);
 }
 
 }  // namespace
