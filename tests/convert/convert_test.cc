@@ -115,6 +115,29 @@ TEST(Convert, SplitsIntoShardsOfTheSizeAskedFor) {
   EXPECT_EQ(read_tensors(folder / "out").size(), read_tensors(folder / "source").size());
 }
 
+// Tensors that are wanted in another order than they are stored in: by name once all are of one type, and the
+// largest ones first.
+TEST(Convert, TensorsOfAnyOrderArriveAndTheirFilesAreHashed) {
+  TempDir folder;
+  write_tiny_llama({.buffers = true, .dtype = DType::kBF16, .files = 2}, folder / "source");
+  ConvertOptions options = options_for(folder, 2);
+  options.plan.dtype = DType::kF32;
+  convert(options, Json::object());
+  const auto expected = read_tensors(folder / "out");
+  options.overwrite = true;
+  for (const std::uint64_t most : {1, 800, 2000, 1 << 30}) {
+    options.plan.max_shard_size = most;
+    convert(options, Json::object());
+    const auto tensors = read_tensors(folder / "out");
+    ASSERT_EQ(tensors.size(), expected.size());
+    for (const auto& [name, tensor] : expected) EXPECT_TRUE(at::equal(tensors.at(name), tensor)) << name;
+    const Json files = read_json(folder / "out/regroup.json")["source"]["files"];
+    EXPECT_EQ(files.size(), 2u);
+    for (const Json& file : files)
+      EXPECT_EQ(file["sha256"], sha256_of_file(folder / "source" / file["name"].get<std::string>()));
+  }
+}
+
 TEST(Convert, CastsToTheTypeAskedFor) {
   TempDir folder;
   write_tiny_llama({.buffers = true}, folder / "source");

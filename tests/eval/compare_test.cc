@@ -102,6 +102,8 @@ TEST(Gate, TakesTheWorstOfAllModels) {
   EXPECT_EQ(verdict(2), std::pair(Verdict::kPass, 0));
   EXPECT_EQ(verdict(3), std::pair(Verdict::kCannotTell, 4));
   EXPECT_EQ(verdict(4), std::pair(Verdict::kFail, 1));
+  std::swap(nats[1], nats[3]);  // the worst first
+  EXPECT_EQ(verdict(4), std::pair(Verdict::kFail, 1));
 }
 
 TEST(Gate, WithoutABudgetAlwaysExitsZero) {

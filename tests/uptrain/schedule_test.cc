@@ -16,6 +16,11 @@ TEST(Schedule, RisesLinearlyToThePeak) {
   }
 }
 
+TEST(Schedule, APartOfAStepOfWarmUpIsAWholeOne) {
+  EXPECT_DOUBLE_EQ(learning_rate(schedule("cosine"), 1, 0, 15, 0.1), 0.5);
+  EXPECT_DOUBLE_EQ(learning_rate(schedule("cosine"), 1, 1, 15, 0.1), 1);
+}
+
 TEST(Schedule, NeverRisesAfterWarmUpAndEndsAboveZero) {
   for (const Schedule& row : schedules()) {
     double last = 2;
@@ -32,6 +37,7 @@ TEST(Schedule, NeverRisesAfterWarmUpAndEndsAboveZero) {
 TEST(Schedule, OneMinusSqrtHoldsForHalfThenDecays) {
   const Schedule& row = schedule("1-sqrt");
   EXPECT_EQ(row.factor(0.49), 1);
+  EXPECT_NEAR(row.factor(0.5 + 0.5 * 0.0001), 0.99, 1e-12);
   EXPECT_DOUBLE_EQ(row.factor(0.5 + 0.5 * 0.25), 0.5);
 }
 

@@ -4,6 +4,8 @@
 
 #include <fstream>
 
+#include "core/base/file.h"
+#include "core/base/json.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/random_model.h"
 #include "tests/support/temp_dir.h"
@@ -98,6 +100,18 @@ TEST(State, ADamagedOneIsPassedOverAndWrittenAnew) {
   expect_equal(five, loaded);
   save_state(folder.path(), at_step(6), six, names_of(six));
   EXPECT_EQ(resume_state(folder.path(), at_step(0).must_match, loaded, names_of(loaded))->step, 6);
+}
+
+TEST(State, OneOfAnotherFormatIsPassedOver) {
+  const TempDir folder;
+  Parameters parameters = make(1);
+  save_state(folder.path(), at_step(5), parameters, names_of(parameters));
+  const fs::path file = folder / "step-5/state.json";
+  Json json = read_json(file);
+  json["format"] = 2;
+  fs::remove(file);
+  write_text(file, to_text(json));
+  EXPECT_FALSE(resume_state(folder.path(), at_step(0).must_match, parameters, names_of(parameters)));
 }
 
 TEST(State, NothingToResumeFromIsNoError) {
