@@ -105,6 +105,14 @@ void refuse_changes(const Json& saved, const Json& now, const std::filesystem::p
 
 }  // namespace
 
+void add_progress(Json& json, const RunState& state) {
+  json["tokens"] = state.tokens;
+  json["seconds"] = state.seconds;
+  json["last_loss"] = state.last_loss;
+  if (state.first_validation_loss) json["first_validation_loss"] = *state.first_validation_loss;
+  if (state.last_validation_loss) json["last_validation_loss"] = *state.last_validation_loss;
+}
+
 std::vector<std::filesystem::path> saved_states(const std::filesystem::path& checkpoints) {
   std::vector<std::pair<std::int64_t, std::filesystem::path>> found;
   if (std::filesystem::is_directory(checkpoints))
@@ -127,11 +135,7 @@ void save_state(const std::filesystem::path& checkpoints, const RunState& state,
   Json json;
   json["format"] = kFormat;
   json["step"] = state.step;
-  json["tokens"] = state.tokens;
-  json["seconds"] = state.seconds;
-  json["last_loss"] = state.last_loss;
-  if (state.first_validation_loss) json["first_validation_loss"] = *state.first_validation_loss;
-  if (state.last_validation_loss) json["last_validation_loss"] = *state.last_validation_loss;
+  add_progress(json, state);
   json["must_match"] = state.must_match;
   json["sha256"] = write_tensors(output.partial() / kTensorFile, parameters, names);
   write_text(output.partial() / kStateFile, to_text(json));

@@ -30,6 +30,9 @@ struct RunState {
   Json must_match = Json::object();
 };
 
+// Tokens, seconds and losses so far: what records of a run say of it.
+void add_progress(Json& json, const RunState& state);
+
 void save_state(const std::filesystem::path& checkpoints, const RunState& state, const Parameters& parameters,
                 const WeightNames& names);
 

@@ -132,11 +132,7 @@ Json provenance(const UptrainOptions& options, const Recipe& recipe, const RunSt
   json["cpu_features"] = cpu_features();
   json["budget"] = recipe.budget;
   json["steps"] = state.step;
-  json["tokens"] = state.tokens;
-  json["seconds"] = state.seconds;
-  json["last_loss"] = state.last_loss;
-  if (state.first_validation_loss) json["first_validation_loss"] = *state.first_validation_loss;
-  if (state.last_validation_loss) json["last_validation_loss"] = *state.last_validation_loss;
+  add_progress(json, state);
   return json;
 }
 
