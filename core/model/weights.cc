@@ -1,6 +1,7 @@
+#include "core/model/weights.h"
+
 #include "core/base/error.h"
 #include "core/base/progress.h"
-#include "core/model/decoder.h"
 #include "core/model/stored.h"
 
 namespace regroup::model {
@@ -23,6 +24,15 @@ void check_tied_copy(const ModelDirectory& model, const ModelTensor& copy) {
                   "Set tie_word_embeddings to false if the head is its own");
 }
 
+void load(const ModelDirectory& model, const ModelTensor& tensor, at::ScalarType dtype, at::Device device,
+          Weights& weights) {
+  if (tensor.part == Part::kUnused) return;
+  if (tensor.part == Part::kLmHead && model.config.tied_embeddings)
+    check_tied_copy(model, tensor);
+  else
+    weights[{tensor.part, tensor.layer}] = read_values(model, tensor, dtype).to(device);
+}
+
 }  // namespace
 
 Weights load_weights(const ModelDirectory& model, at::ScalarType dtype, at::Device device) {
@@ -31,12 +41,21 @@ Weights load_weights(const ModelDirectory& model, at::ScalarType dtype, at::Devi
                     "B");
   for (const ModelTensor& tensor : model.tensors) {
     progress.advance(static_cast<double>(tensor.stored.info->bytes()));
-    if (tensor.part == Part::kUnused) continue;
-    if (tensor.part == Part::kLmHead && model.config.tied_embeddings)
-      check_tied_copy(model, tensor);
-    else
-      weights[{tensor.part, tensor.layer}] = read_values(model, tensor, dtype).to(device);
+    load(model, tensor, dtype, device, weights);
   }
+  return weights;
+}
+
+Weights load_layer(const ModelDirectory& model, std::int64_t layer, at::ScalarType dtype, at::Device device) {
+  Weights weights;
+  for (const ModelTensor& tensor : model.tensors)
+    if (tensor.layer == layer) load(model, tensor, dtype, device, weights);
+  return weights;
+}
+
+Weights load_embedding(const ModelDirectory& model, at::ScalarType dtype, at::Device device) {
+  Weights weights;
+  load(model, *model.find(Part::kTokenEmbedding), dtype, device, weights);
   return weights;
 }
 
