@@ -87,7 +87,9 @@ Json resolved_options(const CLI::App& app) {
     // What decides whether a run may start, not what it does: given anew each time.
     if (name == "help" || name == "config" || name == "overwrite" || name == "plan") continue;
     const Values values = option->count() > 0 ? Values(option->results()) : Values{option->get_default_str()};
-    if (values.empty() || (values.size() == 1 && values.front().empty())) continue;
+    // "[]" is how CLI11 writes a list that nobody gave.
+    if (values.empty() || (values.size() == 1 && (values.front().empty() || values.front() == "[]")))
+      continue;
     if (option->get_expected_max() > 1)
       options[name] = values;
     else

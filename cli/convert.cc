@@ -12,7 +12,11 @@ namespace regroup::cli {
 namespace {
 
 struct Flags {
-  std::string model, output, method = "mean", dtype, max_shard_size;
+  std::string model, output, method, grouping, dtype, max_shard_size;
+  double grouping_seconds = convert::PlanOptions().grouping_seconds;
+  convert::CalibrationOptions calibration;
+  bool no_bos = false;
+  std::string refit, memory;
   std::int64_t kv_heads = 0;
   bool plan = false;
 };
@@ -23,7 +27,17 @@ convert::ConvertOptions options_from(const Flags& flags, const CommonOptions& co
                                   .plan = {},
                                   .seed = common.seed,
                                   .overwrite = common.overwrite};
-  options.plan = {.kv_heads = flags.kv_heads, .method = flags.method, .dtype = {}, .max_shard_size = {}};
+  options.plan = {.kv_heads = flags.kv_heads,
+                  .method = flags.method,
+                  .grouping = flags.grouping,
+                  .grouping_seconds = flags.grouping_seconds,
+                  .refit = flags.refit,
+                  .dtype = {},
+                  .max_shard_size = {}};
+  options.calibration = flags.calibration;
+  options.calibration.document_start = !flags.no_bos;
+  if (!flags.memory.empty()) options.calibration.memory = parse_size(flags.memory, "--memory");
+  options.device = common.device;
   if (!flags.dtype.empty()) options.plan.dtype = checkpoint::parse_float_dtype(flags.dtype, "--dtype");
   if (!flags.max_shard_size.empty())
     options.plan.max_shard_size = parse_size(flags.max_shard_size, "--max-shard-size");
@@ -39,6 +53,35 @@ Run declare_convert(CLI::App& app) {
   app.add_option("--kv-heads", flags->kv_heads, "key/value heads of the result; must divide the source's")
       ->required();
   app.add_option("--method", flags->method, convert::method_help());
+  app.add_option(
+      "--grouping", flags->grouping,
+      "which heads share one: contiguous; cost (those that lose least by it); or a JSON file, such "
+      "as the regroup.json of another conversion (default: the method's own)");
+  app.add_option("--grouping-seconds", flags->grouping_seconds,
+                 "for the search of groups by cost, all layers together, at a nominal speed")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--calibration", flags->calibration.files,
+                 "text or token shards like what the model was trained on: merges better for having seen it");
+  app.add_option("--calibration-format", flags->calibration.format,
+                 "of --calibration: auto, or a format's name");
+  app.add_flag("--no-bos", flags->no_bos, "documents do not start with the tokenizer's BOS");
+  app.add_option("--calibration-tokens", flags->calibration.tokens, "tokens of it to look at")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option(
+         "--first-position-weight", flags->calibration.first_position_weight,
+         "what a window's first position, a model's attention sink, counts in statistics and errors: 1 "
+         "as much as others, 0 nothing")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  app.add_option("--refit", flags->refit,
+                 "after the merge, with --calibration: none, or a list such as ridge,reconstruct of " +
+                     convert::refit_help() + " (default: " + std::string(convert::best_refit()) + ")");
+  app.add_option(
+      "--memory", flags->memory,
+      "such as 8GB: hidden states of the text that do not fit are kept on disk (default: most of what "
+      "the machine has left)");
   app.add_option("--dtype", flags->dtype,
                  "fp32, fp16 or bf16: type of the written weights (default: as stored)");
   app.add_option("--max-shard-size", flags->max_shard_size,

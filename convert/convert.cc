@@ -4,6 +4,7 @@
 
 #include <chrono>
 
+#include "convert/calibrated_merge.h"
 #include "convert/execute.h"
 #include "convert/merge_method.h"
 #include "convert/provenance.h"
@@ -32,6 +33,45 @@ std::uint64_t written_bytes(const family::ModelDirectory& model, const Plan& pla
   return bytes;
 }
 
+MergeRecipe make_recipe(const family::ModelDirectory& model, const Plan& plan, std::uint64_t seed) {
+  MergeRecipe recipe{.method = &merge_method(plan.options.method),
+                     .groups = plan.options.kv_heads,
+                     .by_cost = plan.options.grouping == "cost",
+                     .grouping_seconds = plan.options.grouping_seconds,
+                     .layers = model.config.layers,
+                     .initializer_range = model.config.initializer_range,
+                     .seed = seed};
+  if (plan.options.grouping != "cost" && plan.options.grouping != "contiguous")
+    recipe.given =
+        read_groups(plan.options.grouping, model.config.layers, model.config.kv_heads, recipe.groups);
+  return recipe;
+}
+
+PlanOptions plan_options(const ConvertOptions& options) {
+  PlanOptions plan = options.plan;
+  plan.calibrated = !options.calibration.files.empty();
+  return plan;
+}
+
+// A hidden sibling of the output: finished layers outlive a killed run there.
+std::filesystem::path work_directory(std::filesystem::path output) {
+  if (output.filename().empty()) output = output.parent_path();
+  return output.parent_path() / fmt::format(".{}.layers", output.filename().string());
+}
+
+MergedLayers merged_layers(const family::ModelDirectory& model, const Plan& plan, const MergeRecipe& recipe,
+                           const ConvertOptions& options) {
+  if (!plan.options.calibrated || plan.count(Action::kMerge) == 0) return merged_from_weights(model, recipe);
+  const CalibrationText text = read_calibration(model, options.calibration, options.seed);
+  return merged_from_text(model,
+                          {.merge = recipe,
+                           .options = options.calibration,
+                           .refits = parse_refits(plan.options.refit),
+                           .dtype = options.plan.dtype,
+                           .device = options.device},
+                          text, work_directory(options.output));
+}
+
 // How texts become documents for this model, or why they cannot: said before a person trains on them.
 std::string tokenizer_line(const std::filesystem::path& model) {
   try {
@@ -49,29 +89,32 @@ std::string tokenizer_line(const std::filesystem::path& model) {
 
 std::string describe(const ConvertOptions& options) {
   const family::ModelDirectory model = family::open_model(options.model);
-  const Plan plan = make_plan(model, options.plan);
-  merge_method(options.plan.method);
+  const Plan plan = make_plan(model, plan_options(options));
+  make_recipe(model, plan, options.seed);
   return plan_text(model, plan) + fmt::format("{:<16}{}\n", "tokenizer", tokenizer_line(options.model));
 }
 
 std::string convert(const ConvertOptions& options, const Json& resolved) {
   const auto start = std::chrono::steady_clock::now();
   const family::ModelDirectory model = family::open_model(options.model);
-  const Plan plan = make_plan(model, options.plan);
-  merge_method(options.plan.method);  // an unknown name is an error before anything is written
+  const Plan plan = make_plan(model, plan_options(options));
+  const MergeRecipe recipe = make_recipe(model, plan, options.seed);
   require_another_place(options);
   checkpoint::OutputDirectory output(options.output, options.overwrite);
   output.require_space(written_bytes(model, plan));
-  const Executed executed = execute_plan(model, plan, options.seed, output.partial());
+  MergedLayers layers = merged_layers(model, plan, recipe, options);
+  const Executed executed = execute_plan(model, plan, layers, output.partial());
   write_text(output.partial() / "config.json",
              plan.config.kv_heads == model.config.kv_heads && !plan.options.dtype
                  ? read_text(model.path / "config.json")
                  : to_text(plan.config_json));
   for (const auto& file : plan.carried)
     checkpoint::copy_file_synced(model.path / file, output.partial() / file);
-  write_text(output.partial() / kProvenanceFile, to_text(provenance(model, plan, executed, resolved)));
+  write_text(output.partial() / kProvenanceFile,
+             to_text(provenance(model, plan, layers, executed, resolved)));
   write_text(output.partial() / kCardFile, model_card(model, plan, executed));
   output.commit();
+  std::filesystem::remove_all(work_directory(options.output));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return plan_text(model, plan) +
          fmt::format("{:<16}{} in {:.1f} s\n", "written", options.output.string(), seconds);
@@ -88,6 +131,17 @@ std::string method_help() {
   for (const MergeMethod& method : merge_methods())
     text += fmt::format("{}{}: {}", text.empty() ? "" : "; ", method.name, method.summary);
   return text;
+}
+
+std::string refit_help() {
+  std::string text;
+  for (const Refit& refit : refits())
+    text += fmt::format("{}{}: {}", text.empty() ? "" : "; ", refit.name, refit.summary);
+  return text;
+}
+
+std::string_view best_refit() {
+  return kBestRefit;
 }
 
 }  // namespace regroup::convert

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "convert/plan.h"
@@ -13,6 +14,8 @@ namespace regroup::convert {
 struct ConvertOptions {
   std::filesystem::path model, output;
   PlanOptions plan;
+  CalibrationOptions calibration;
+  std::string device = "cpu";
   std::uint64_t seed = 0;
   bool overwrite = false;
 };
@@ -25,8 +28,11 @@ std::string describe(const ConvertOptions& options);
 // (the same for people). Returns a summary for people.
 std::string convert(const ConvertOptions& options, const Json& resolved);
 
-// Name and summary of every merge method, a line each.
+// Names and summaries of merge methods and of refits, for --help.
 std::string method_help();
+std::string refit_help();
+std::string_view best_refit();
+std::string refit_help();
 std::vector<std::string> method_names();
 
 }  // namespace regroup::convert

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <optional>
 
-#include "convert/layer_heads.h"
 #include "core/base/error.h"
 #include "core/base/hashed_file.h"
 #include "core/base/progress.h"
@@ -72,10 +71,10 @@ class SourceFiles {
 
 class Executor {
  public:
-  Executor(const ModelDirectory& model, const Plan& plan, std::uint64_t seed)
+  Executor(const ModelDirectory& model, MergedLayers& layers)
       : model_(model),
         source_(model),
-        heads_(model, merge_method(plan.options.method), plan.options.kv_heads, seed),
+        layers_(layers),
         progress_("converting", static_cast<double>(model.checkpoint.data_bytes()), "B") {}
 
   FileRecord write_shard(const PlannedShard& shard, const std::filesystem::path& directory) {
@@ -94,7 +93,8 @@ class Executor {
 
  private:
   void write_merged(const PlannedTensor& tensor, checkpoint::SafetensorsWriter& writer) {
-    const at::Tensor merged = heads_.merged(*tensor.source).to(scalar_type(tensor.output.dtype)).contiguous();
+    const at::Tensor merged =
+        layers_.merged(*tensor.source).to(scalar_type(tensor.output.dtype)).contiguous();
     require_finite(tensor, bytes_of(merged), tensor.output.dtype);
     writer.append(bytes_of(merged));
   }
@@ -129,17 +129,17 @@ class Executor {
 
   const ModelDirectory& model_;
   SourceFiles source_;
-  LayerHeads heads_;
+  MergedLayers& layers_;
   Progress progress_;
   std::vector<std::byte> chunk_ = std::vector<std::byte>(kChunkBytes);
 };
 
 }  // namespace
 
-Executed execute_plan(const ModelDirectory& model, const Plan& plan, std::uint64_t seed,
+Executed execute_plan(const ModelDirectory& model, const Plan& plan, MergedLayers& layers,
                       const std::filesystem::path& directory) {
   Executed executed;
-  Executor executor(model, plan, seed);
+  Executor executor(model, layers);
   std::vector<checkpoint::Shard> shards;
   for (const PlannedShard& shard : plan.shards) {
     executed.output_files.push_back(executor.write_shard(shard, directory));

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "convert/merged_layers.h"
 #include "convert/plan.h"
 
 namespace regroup::convert {
@@ -27,7 +28,7 @@ struct Executed {
 
 // Writes the weights, and their index if the plan has one, into `directory`. UserError naming the tensor that
 // holds a NaN or an infinity, or that does not fit the type it is converted to.
-Executed execute_plan(const family::ModelDirectory& model, const Plan& plan, std::uint64_t seed,
+Executed execute_plan(const family::ModelDirectory& model, const Plan& plan, MergedLayers& layers,
                       const std::filesystem::path& directory);
 
 }  // namespace regroup::convert

@@ -6,59 +6,81 @@
 #include <string>
 #include <vector>
 
+#include "convert/methods/methods.h"
 #include "core/base/error.h"
 #include "core/base/random.h"
 
 namespace regroup::convert {
 namespace {
 
-// [K, ...] -> [G, K/G, ...]: the second dimension runs over the members of a group.
-at::Tensor grouped(const at::Tensor& heads, std::int64_t groups) {
-  return heads.unflatten(0, {groups, heads.size(0) / groups});
-}
-
-// Applies `merge_one` to each of the four tensors that is there.
-template <typename MergeOne>
-KvHeads for_each_tensor(const KvHeads& heads, MergeOne merge_one) {
-  const auto merged = [&](const at::Tensor& tensor, std::string_view which) {
-    return tensor.defined() ? merge_one(tensor, which) : tensor;
-  };
-  return {merged(heads.k_KDM, "key"), merged(heads.v_KDM, "value"), merged(heads.k_bias_KD, "key bias"),
-          merged(heads.v_bias_KD, "value bias")};
-}
-
-KvHeads merge_mean(const KvHeads& heads, const MergeContext& context) {
-  return for_each_tensor(heads, [&](const at::Tensor& tensor, std::string_view) {
-    return grouped(tensor, context.groups).mean(1);
-  });
-}
-
-KvHeads merge_first(const KvHeads& heads, const MergeContext& context) {
-  return for_each_tensor(heads, [&](const at::Tensor& tensor, std::string_view) {
-    return grouped(tensor, context.groups).select(1, 0).contiguous();
-  });
-}
-
-// Fresh projections as the model's own initialization draws them; fresh biases are zero.
-KvHeads merge_random(const KvHeads& heads, const MergeContext& context) {
-  return for_each_tensor(heads, [&](const at::Tensor& tensor, std::string_view which) {
-    at::Tensor drawn = at::zeros_like(grouped(tensor, context.groups).select(1, 0), at::kFloat).contiguous();
-    if (which.ends_with("bias")) return drawn;
-    RandomStream stream(context.seed, fmt::format("convert/random/{}/{}", context.layer, which));
-    const std::span values(drawn.mutable_data_ptr<float>(), static_cast<std::size_t>(drawn.numel()));
-    for (float& value : values) value = static_cast<float>(context.initializer_range * stream.normal());
-    return drawn;
-  });
-}
-
 constexpr std::array kMethods = {
-    MergeMethod{"mean", "the mean of a group's heads (Ainslie et al. 2023)", merge_mean},
-    MergeMethod{"first", "the first head of each group (their ablation)", merge_first},
-    MergeMethod{"random", "fresh random heads (their ablation: everything is left to uptraining)",
-                merge_random},
+    MergeMethod{.name = "mean",
+                .summary = "the mean of a group's heads (Ainslie et al. 2023)",
+                .grouping = "contiguous",
+                .uses_statistics = false,
+                .turns_heads = false,
+                .merge = merge_mean,
+                .quick_cost = nullptr},
+    MergeMethod{.name = "first",
+                .summary = "the first head of each group (their ablation)",
+                .grouping = "contiguous",
+                .uses_statistics = false,
+                .turns_heads = false,
+                .merge = merge_first,
+                .quick_cost = nullptr},
+    MergeMethod{.name = "random",
+                .summary = "fresh random heads (their ablation: everything is left to uptraining)",
+                .grouping = "contiguous",
+                .uses_statistics = false,
+                .turns_heads = false,
+                .merge = nullptr,
+                .quick_cost = nullptr},
+    MergeMethod{.name = "select",
+                .summary = "the most important head of each group",
+                .grouping = "contiguous",
+                .uses_statistics = true,
+                .turns_heads = false,
+                .merge = merge_select,
+                .quick_cost = nullptr},
+    MergeMethod{.name = "mean-renorm",
+                .summary = "the mean, scaled to the members' size",
+                .grouping = "contiguous",
+                .uses_statistics = true,
+                .turns_heads = false,
+                .merge = merge_mean_renorm,
+                .quick_cost = nullptr},
+    MergeMethod{.name = "aligned-mean",
+                .summary = "the mean of heads turned towards each other (Jin et al. 2024)",
+                .grouping = "cost",
+                .uses_statistics = true,
+                .turns_heads = true,
+                .merge = merge_aligned_mean,
+                .quick_cost = nullptr},
+    MergeMethod{.name = "aligned-renorm",
+                .summary = "the same, scaled to the members' size",
+                .grouping = "cost",
+                .uses_statistics = true,
+                .turns_heads = true,
+                .merge = merge_aligned_renorm,
+                .quick_cost = nullptr},
+    MergeMethod{.name = "optimal",
+                .summary = "the least-squares merge over all exact symmetries",
+                .grouping = "cost",
+                .uses_statistics = true,
+                .turns_heads = true,
+                .merge = merge_optimal,
+                .quick_cost = optimal_cost},
 };
 
 }  // namespace
+
+double group_cost(const MergeMethod& method, const HeadStatistics& statistics, const Members& members,
+                  const MergeContext& context) {
+  if (members.size() == 1) return 0;
+  if (method.quick_cost) return method.quick_cost(statistics, members);
+  check(method.merge != nullptr, "a method that keeps nothing has no cost");
+  return merge_error(statistics, members, method.merge(statistics, members, context)).total();
+}
 
 std::span<const MergeMethod> merge_methods() {
   return kMethods;
@@ -74,6 +96,23 @@ const MergeMethod& merge_method(std::string_view name) {
                    .what = "no such method",
                    .expected = "one of " + list_some(names, 20),
                    .found = fmt::format("'{}'", name)});
+}
+
+AttentionLayer with_drawn_heads(const AttentionLayer& layer, std::int64_t groups, double initializer_range,
+                                std::uint64_t seed, std::int64_t layer_index) {
+  const auto drawn = [&](const at::Tensor& heads_KDN, std::string_view which) {
+    at::Tensor fresh = at::zeros({groups, layer.head_dim(), heads_KDN.size(2)}, at::kFloat);
+    at::Tensor weights = at::empty({groups, layer.head_dim(), layer.hidden}, at::kFloat);
+    RandomStream stream(seed, fmt::format("convert/random/{}/{}", layer_index, which));
+    const std::span values(weights.mutable_data_ptr<float>(), static_cast<std::size_t>(weights.numel()));
+    for (float& value : values) value = static_cast<float>(initializer_range * stream.normal());
+    fresh.narrow(2, 0, layer.hidden).copy_(weights);
+    return fresh.to(heads_KDN.scalar_type());
+  };
+  AttentionLayer merged = layer;
+  merged.k_KDN = drawn(layer.k_KDN, "key");
+  merged.v_KDN = drawn(layer.v_KDN, "value");
+  return merged;
 }
 
 }  // namespace regroup::convert

@@ -1,45 +1,48 @@
-// How the key (or value) heads of one group become a single head: one row a method.
-//
-// Shapes: K key/value heads, G groups, D head_dim, M model width. Group g holds the contiguous heads
-// [g·K/G, (g+1)·K/G), as Ainslie et al. 2023 (arXiv 2305.13245, section 2.1) groups them.
-// Arithmetic is float32 whatever the storage type; the caller rounds once, when writing.
+// How the key/value heads of one group become a single head: one row a method.
 #pragma once
-
-#include <ATen/ATen.h>
 
 #include <cstdint>
 #include <span>
 #include <string_view>
 
+#include "convert/head_merge.h"
+
 namespace regroup::convert {
 
-// One layer's key and value heads in canonical form, whatever the file's layout. Biases are undefined where
-// the model has none.
-struct KvHeads {
-  at::Tensor k_KDM, v_KDM;
-  at::Tensor k_bias_KD, v_bias_KD;
-};
-
-// What a method may depend on besides the heads.
+// What a method may depend on besides the statistics.
 struct MergeContext {
-  std::int64_t groups = 0;
-  std::int64_t layer = 0;
-  std::uint64_t seed = 0;
-  double initializer_range = 0;  // standard deviation of a fresh projection, from config.json
+  std::int64_t head_dim = 0;
+  bool calibrated = false;  // the statistics are of text, not of weights alone
 };
 
 struct MergeMethod {
-  std::string_view name;     // as written in a configuration
-  std::string_view summary;  // as printed by --help
-  // Returns heads with G in place of K. With G = K the heads must come back as they are for every method that
-  // keeps anything of them; the plan does not call a method then.
-  KvHeads (*merge)(const KvHeads& heads, const MergeContext& context);
+  std::string_view name;      // as written in a configuration
+  std::string_view summary;   // as printed by --help
+  std::string_view grouping;  // the row of groupings() that is its default
+  bool uses_statistics;       // else heads are combined by fixed numbers, and no statistics are made
+  bool turns_heads;           // writes query and output projections too: its merges have views
+  // The merge of `members`, of at least two. Null: the heads are drawn afresh (draw_heads).
+  HeadMerge (*merge)(const HeadStatistics& statistics, const Members& members, const MergeContext& context);
+  // A quicker way to group_cost(); null: there is none.
+  double (*quick_cost)(const HeadStatistics& statistics, const Members& members);
 };
+
+// What a method's merge of `members` costs: the total of its merge_error().
+double group_cost(const MergeMethod& method, const HeadStatistics& statistics, const Members& members,
+                  const MergeContext& context);
 
 // Every method, in the order --help prints them. Tests loop over this table.
 std::span<const MergeMethod> merge_methods();
 
+// The one that keeps most of a model (docs/methods.md has the table).
+inline constexpr std::string_view kBestMethod = "optimal";
+
 // UserError that lists the names for an unknown one.
 const MergeMethod& merge_method(std::string_view name);
+
+// Fresh key and value heads as a model's own initialization draws them (Ainslie et al. 2023, the `random`
+// ablation): normal with deviation `initializer_range`, biases zero; determined by seed and layer.
+AttentionLayer with_drawn_heads(const AttentionLayer& layer, std::int64_t groups, double initializer_range,
+                                std::uint64_t seed, std::int64_t layer_index);
 
 }  // namespace regroup::convert

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "convert/merge_method.h"
+#include "convert/refit.h"
 #include "core/base/error.h"
 #include "core/base/units.h"
 #include "core/checkpoint/carry.h"
@@ -33,6 +35,35 @@ void require_divisor(const ModelDirectory& model, std::int64_t kv_heads) {
                    .found = std::to_string(kv_heads)});
 }
 
+bool is_query_or_output(Part part) {
+  return part == Part::kQueryWeight || part == Part::kQueryBias || part == Part::kOutputWeight;
+}
+
+// Whether merging writes query and output projections too: in another order, or turned.
+bool changes_queries(const PlanOptions& options) {
+  return options.grouping != "contiguous" || merge_method(options.method).turns_heads ||
+         options.refit != "none";
+}
+
+PlanOptions resolved(PlanOptions options) {
+  if (options.method.empty()) options.method = kBestMethod;
+  const MergeMethod& method = merge_method(options.method);
+  if (options.grouping.empty()) options.grouping = method.grouping;
+  if (options.grouping != "contiguous" && method.merge == nullptr)
+    throw UserError(
+        {.where = "--grouping",
+         .what = "method " + options.method + " keeps nothing of the heads: grouping them is idle",
+         .expected = "contiguous",
+         .found = "'" + options.grouping + "'"});
+  if (options.refit.empty()) options.refit = options.calibrated ? kBestRefit : "none";
+  if (!parse_refits(options.refit).empty() && !options.calibrated)
+    throw UserError({.where = "--refit",
+                     .what = "a refit looks at text",
+                     .found = "no --calibration",
+                     .remedy = "Name text with --calibration, or leave --refit out"});
+  return options;
+}
+
 PlannedTensor plan_tensor(const ModelDirectory& model, const ModelTensor& tensor,
                           const PlanOptions& options) {
   PlannedTensor planned{.output = *tensor.stored.info, .source = &tensor};
@@ -41,9 +72,13 @@ PlannedTensor plan_tensor(const ModelDirectory& model, const ModelTensor& tensor
     planned.output.dtype = *options.dtype;
     planned.action = Action::kCast;
   }
-  if (is_kv(tensor.part) && options.kv_heads != model.config.kv_heads) {
-    planned.output.shape.front() = options.kv_heads * model.config.head_dim;
-    planned.action = Action::kMerge;
+  if (options.kv_heads != model.config.kv_heads) {
+    if (is_kv(tensor.part)) {
+      planned.output.shape.front() = options.kv_heads * model.config.head_dim;
+      planned.action = Action::kMerge;
+    } else if (is_query_or_output(tensor.part) && changes_queries(options)) {
+      planned.action = Action::kMerge;
+    }
   }
   const auto bits = static_cast<std::uint64_t>(planned.output.elements()) *
                     static_cast<std::uint64_t>(checkpoint::dtype_bits(planned.output.dtype));
@@ -103,8 +138,9 @@ std::int64_t Plan::count(Action action) const {
   return found;
 }
 
-Plan make_plan(const ModelDirectory& model, const PlanOptions& options) {
-  require_divisor(model, options.kv_heads);
+Plan make_plan(const ModelDirectory& model, const PlanOptions& asked) {
+  require_divisor(model, asked.kv_heads);
+  const PlanOptions options = resolved(asked);
   Plan plan{.options = options, .config = model.config, .config_json = model.config_json};
   plan.config.kv_heads = options.kv_heads;
   if (options.kv_heads != model.config.kv_heads)
@@ -133,8 +169,11 @@ std::string plan_text(const ModelDirectory& model, const Plan& plan) {
                    model.config.layers, model.config.heads, model.config.head_dim));
   line("key/value heads", fmt::format("{} -> {} ({} query heads share one)", model.config.kv_heads,
                                       plan.config.kv_heads, plan.config.group()));
-  line("method", plan.count(Action::kMerge) > 0 ? plan.options.method + ", contiguous groups"
-                                                : "none: nothing to merge");
+  line("method", plan.count(Action::kMerge) > 0
+                     ? fmt::format("{}, from {}, groups by {}, refit {}", plan.options.method,
+                                   plan.options.calibrated ? "text" : "weights alone", plan.options.grouping,
+                                   plan.options.refit)
+                     : "none: nothing to merge");
   line("tensors",
        fmt::format("{} merged, {} converted to {}, {} copied byte for byte", plan.count(Action::kMerge),
                    plan.count(Action::kCast), checkpoint::dtype_name(stored), plan.count(Action::kCopy)));

@@ -13,9 +13,25 @@
 
 namespace regroup::convert {
 
+// The text that a conversion may look at.
+struct CalibrationOptions {
+  std::vector<std::filesystem::path> files;  // text or token shards; none: from weights alone
+  std::string format = "auto";
+  bool document_start = true;
+  std::int64_t tokens = 65536;
+  // Weight of the first position of a window in statistics and errors: 1 counts it like every other, 0 leaves
+  // it out. Trained models often keep an attention sink there.
+  double first_position_weight = 1;
+  std::optional<std::uint64_t> memory;  // bytes to stay within; none: most of what the machine has left
+};
+
 struct PlanOptions {
   std::int64_t kv_heads = 0;
-  std::string method = "mean";
+  std::string method;    // a row of merge_methods(); empty: the best there is
+  std::string grouping;  // "contiguous", "cost", or a JSON file of groups; empty: the method's own choice
+  double grouping_seconds = 120;  // for the costs of groups, all layers together
+  bool calibrated = false;        // merged with the help of text
+  std::string refit;              // names in order, or "none"; empty: the best with text, none without
   std::optional<checkpoint::DType> dtype;       // of the written weights; none: each as it is stored
   std::optional<std::uint64_t> max_shard_size;  // bytes; none: files as the source has them
 };
@@ -23,7 +39,7 @@ struct PlanOptions {
 enum class Action {
   kCopy,   // the stored bytes, untouched
   kCast,   // the same values in another type
-  kMerge,  // a key or value projection: its heads are merged
+  kMerge,  // a projection of attention: heads are merged, turned or put in order
 };
 
 struct PlannedTensor {
@@ -39,7 +55,7 @@ struct PlannedShard {
 };
 
 struct Plan {
-  PlanOptions options;
+  PlanOptions options;         // method, grouping and refit resolved
   family::ModelConfig config;  // of the result
   Json config_json;            // of the result
   std::vector<PlannedShard> shards;

@@ -28,10 +28,30 @@ std::int64_t element_bytes(checkpoint::DType dtype) {
   return checkpoint::dtype_bits(dtype) / 8;
 }
 
+// Groups, and what merging them lost, by layer.
+void add_layers(const MergedLayers& layers, Json& result) {
+  if (layers.records().empty()) return;
+  result["groups"] = Json::array();
+  Json errors = Json::array(), refits = Json::array();
+  for (const auto& [layer, record] : layers.records()) {
+    result["groups"].push_back(record.grouping);
+    if (record.error) errors.push_back({{"keys", record.error->keys}, {"values", record.error->values}});
+    Json tried = Json::array();
+    for (const RefitRecord& refit : record.refits)
+      tried.push_back({{"name", refit.name},
+                       {"held_out_error_before", refit.before},
+                       {"held_out_error_after", refit.after},
+                       {"accepted", refit.accepted}});
+    if (!tried.empty()) refits.push_back(tried);
+  }
+  if (!errors.empty()) result["merge_error"] = errors;
+  if (!refits.empty()) result["refits"] = refits;
+}
+
 }  // namespace
 
-Json provenance(const family::ModelDirectory& model, const Plan& plan, const Executed& executed,
-                const Json& resolved) {
+Json provenance(const family::ModelDirectory& model, const Plan& plan, const MergedLayers& layers,
+                const Executed& executed, const Json& resolved) {
   Json record;
   record["command"] = "convert";
   record["version"] = version();
@@ -43,12 +63,14 @@ Json provenance(const family::ModelDirectory& model, const Plan& plan, const Exe
                       {"files", file_list(executed.source_files)}};
   record["result"] = {
       {"method", plan.count(Action::kMerge) > 0 ? plan.options.method : "none"},
+      {"grouping", plan.count(Action::kMerge) > 0 ? plan.options.grouping : "none"},
       {"shape", shape_of(plan.config, element_bytes(plan.options.dtype.value_or(model.dtype())))},
       {"tensors",
        {{"merged", plan.count(Action::kMerge)},
         {"cast", plan.count(Action::kCast)},
         {"copied", plan.count(Action::kCopy)}}},
       {"files", file_list(executed.output_files)}};
+  add_layers(layers, record["result"]);
   if (const auto earlier = model.path / kProvenanceFile; std::filesystem::exists(earlier))
     record["source"]["provenance"] = read_json(earlier);
   return record;

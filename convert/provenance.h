@@ -13,8 +13,8 @@ inline constexpr std::string_view kCardFile = "REGROUP.md";
 
 // Holds no time and no machine: the same inputs give the same bytes. A source that was itself written by
 // regroup has its own record inside.
-Json provenance(const family::ModelDirectory& model, const Plan& plan, const Executed& executed,
-                const Json& resolved);
+Json provenance(const family::ModelDirectory& model, const Plan& plan, const MergedLayers& layers,
+                const Executed& executed, const Json& resolved);
 
 std::string model_card(const family::ModelDirectory& model, const Plan& plan, const Executed& executed);
 

@@ -32,7 +32,8 @@ std::vector<std::string> names_in(const fs::path& directory) {
 }
 
 ConvertOptions options_for(const TempDir& folder, std::int64_t kv_heads) {
-  return {.model = folder / "source", .output = folder / "out", .plan = {.kv_heads = kv_heads}};
+  return {
+      .model = folder / "source", .output = folder / "out", .plan = {.kv_heads = kv_heads, .method = "mean"}};
 }
 
 TEST(Convert, MeanOfStoredHeads) {

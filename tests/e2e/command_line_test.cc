@@ -106,6 +106,19 @@ TEST(ConfigFile, TheProvenanceOfARunRepeatsIt) {
   EXPECT_EQ(read_json(folder / "b/regroup.json")["options"]["seed"], "9");
 }
 
+TEST(ConfigFile, TheProvenanceOfACalibratedRunRepeatsItToo) {
+  const TempDir folder;
+  write_text(folder / "text", std::string(20000, 'a') + std::string(20000, ' '));
+  ASSERT_EQ(run_program({"convert", kDemo, folder / "a", "--kv-heads", "2", "--calibration", folder / "text",
+                         "--calibration-tokens", "2048", "--refit", "ridge"})
+                .code,
+            0);
+  ASSERT_EQ(run_program({"convert", "--config", folder / "a/regroup.json", "--output", folder / "b"}).code,
+            0);
+  EXPECT_EQ(read_text(folder / "a/model.safetensors"), read_text(folder / "b/model.safetensors"));
+  EXPECT_EQ(read_json(folder / "b/regroup.json")["result"]["refits"].size(), 4u);
+}
+
 TEST(Convert, WritesNothingWhenItRefuses) {
   const TempDir folder;
   EXPECT_CONTAINS(refused({"convert", kDemo, folder / "out", "--kv-heads", "3"}), "one of 8, 4, 2, 1");

@@ -18,14 +18,6 @@ using testing::TinyLlama;
 
 constexpr DType kTypes[] = {DType::kF32, DType::kF16, DType::kBF16};
 
-// Methods that keep something of the heads, as opposed to drawing fresh ones.
-std::vector<std::string> keeping_methods() {
-  std::vector<std::string> names;
-  for (const auto& method : convert::merge_methods())
-    if (method.name != "random") names.emplace_back(method.name);
-  return names;
-}
-
 std::map<std::string, at::Tensor> converted(const TempDir& folder, const std::string& source,
                                             ConvertOptions options) {
   options.model = folder / source;
@@ -37,6 +29,11 @@ std::map<std::string, at::Tensor> converted(const TempDir& folder, const std::st
 
 bool is_kv(const std::string& name) {
   return name.find("k_proj") != std::string::npos || name.find("v_proj") != std::string::npos;
+}
+
+// What a merge may turn besides: the output's bias is nobody's head.
+bool is_query_or_output(const std::string& name) {
+  return name.find("q_proj") != std::string::npos || name.find("o_proj.weight") != std::string::npos;
 }
 
 TEST(MergeLaws, AsManyHeadsAsBeforeChangesNoByte) {
@@ -60,14 +57,15 @@ TEST(MergeLaws, WhatIsNotKeyOrValuePassesThroughByteForByte) {
     const TinyLlama shape{.attention_bias = true, .buffers = true, .dtype = dtype, .files = 2};
     testing::write_tiny_llama(shape, folder / "source");
     const auto before = testing::read_tensors(folder / "source");
-    for (const std::string& method : convert::method_names())
+    for (const convert::MergeMethod& method : convert::merge_methods())
       for (const std::int64_t groups : {1, 2}) {
-        const auto after = converted(folder, "source", {.plan = {.kv_heads = groups, .method = method}});
+        const auto after =
+            converted(folder, "source", {.plan = {.kv_heads = groups, .method = std::string(method.name)}});
         ASSERT_EQ(after.size(), before.size());
         for (const auto& [name, tensor] : before) {
           if (is_kv(name)) {
             EXPECT_EQ(after.at(name).size(0), groups * 4) << name;
-          } else {
+          } else if (!method.turns_heads || !is_query_or_output(name)) {
             EXPECT_EQ(0,
                       std::memcmp(after.at(name).const_data_ptr(), tensor.const_data_ptr(), tensor.nbytes()))
                 << name;
@@ -77,10 +75,13 @@ TEST(MergeLaws, WhatIsNotKeyOrValuePassesThroughByteForByte) {
   }
 }
 
+// Copies of one head merge to it: to the bit where the method leaves heads as they stand, else the model's
+// function stays (symmetry_laws_test.cc tests it for copies behind gauges too).
 TEST(MergeLaws, EqualHeadsMergeToThemselves) {
   for (const DType dtype : kTypes)
-    for (const std::string& method : keeping_methods())
+    for (const convert::MergeMethod& method : convert::merge_methods())
       for (const std::int64_t groups : {1, 2}) {
+        if (method.merge == nullptr) continue;
         TempDir folder;
         const TinyLlama shape{.attention_bias = true, .dtype = dtype};
         auto tensors = testing::tiny_llama_tensors(shape);
@@ -91,11 +92,17 @@ TEST(MergeLaws, EqualHeadsMergeToThemselves) {
           tensor = heads.select(1, 0).unsqueeze(1).expand_as(heads).contiguous().reshape_as(tensor);
         }
         testing::write_llama(shape, tensors, folder / "source");
-        const auto after = converted(folder, "source", {.plan = {.kv_heads = groups, .method = method}});
+        const auto after = converted(
+            folder, "source",
+            {.plan = {.kv_heads = groups, .method = std::string(method.name), .grouping = "contiguous"}});
+        // Values of `optimal` stand in another basis; its keys do not.
+        const bool same_basis = method.name != "optimal";
+        const bool exact = !method.uses_statistics || method.name == "select";
         for (const auto& [name, tensor] : tensors) {
-          if (!is_kv(name)) continue;
+          if (!is_kv(name) || (!same_basis && name.find("v_proj") != std::string::npos)) continue;
           const at::Tensor expected = tensor.unflatten(0, {groups, 4 / groups, 4}).select(1, 0).flatten(0, 1);
-          EXPECT_TRUE(at::equal(after.at(name), expected)) << method << " " << name;
+          const double within = exact ? 0 : dtype == DType::kF32 ? 1e-5 : 1e-2;
+          EXPECT_TRUE(at::allclose(after.at(name), expected, within, within)) << method.name << " " << name;
         }
       }
 }

@@ -1,0 +1,29 @@
+// Merging with the help of text: layer by layer, each merged by the statistics of its inputs and refitted to
+// what the source's attention gives.
+//
+// In memory: one layer, and the residual streams of source and student with the targets between them, on disk
+// where they do not fit. Every finished layer is a file in the work folder; a run that finds the layers of an
+// equal conversion there goes on from them.
+#pragma once
+
+#include <filesystem>
+
+#include "convert/calibration.h"
+#include "convert/merged_layers.h"
+#include "convert/refit.h"
+
+namespace regroup::convert {
+
+struct CalibrationRecipe {
+  MergeRecipe merge;
+  CalibrationOptions options;
+  std::vector<const Refit*> refits;        // in order; one that does not help on held-out text is left out
+  std::optional<checkpoint::DType> dtype;  // of the written weights; none: as stored
+  std::string device = "cpu";
+};
+
+// Merges all layers. `work` is created, or taken up; it belongs to this output alone.
+MergedLayers merged_from_text(const family::ModelDirectory& model, const CalibrationRecipe& recipe,
+                              const CalibrationText& text, const std::filesystem::path& work);
+
+}  // namespace regroup::convert

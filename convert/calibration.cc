@@ -1,0 +1,53 @@
+#include "convert/calibration.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "core/data/token_stream.h"
+#include "core/data/windows.h"
+
+namespace regroup::convert {
+namespace {
+
+constexpr std::int64_t kWindow = 512;
+
+data::TokenStream read_stream(const family::ModelDirectory& model, const CalibrationOptions& options) {
+  std::unique_ptr<tokenizer::Tokenizer> tokenizer;
+  if (data::needs_tokenizer(options.files, options.format)) tokenizer = tokenizer::open_tokenizer(model.path);
+  return data::read_tokens(options.files, tokenizer.get(),
+                           {.format = options.format,
+                            .document_start = options.document_start,
+                            .vocab_size = model.config.vocab_size});
+}
+
+}  // namespace
+
+CalibrationText read_calibration(const family::ModelDirectory& model, const CalibrationOptions& options,
+                                 std::uint64_t seed) {
+  const data::TokenStream stream = read_stream(model, options);
+  const std::int64_t length = std::min(kWindow, model.config.max_positions);
+  const std::int64_t available = (std::ssize(stream.tokens) - length) / length;
+  const std::int64_t windows = std::min(options.tokens / length, available);
+  if (windows < 2)
+    throw UserError({.where = "--calibration",
+                     .what = "too little text, or too small --calibration-tokens",
+                     .expected = std::to_string(3 * length) + " tokens or more",
+                     .found = std::to_string(std::min(std::ssize(stream.tokens), options.tokens))});
+  if (windows < options.tokens / length)
+    log_info(fmt::format("the calibration text makes {} windows of {} tokens; {} were asked for", windows,
+                         length, options.tokens / length));
+  CalibrationText text{.tokens_WT = at::empty({windows, length}, at::kLong),
+                       .held_out = std::max<std::int64_t>(1, windows / 10),
+                       .convention = stream.convention};
+  const data::ShuffledWindows order(std::ssize(stream.tokens), length, seed);
+  auto* out = text.tokens_WT.mutable_data_ptr<std::int64_t>();
+  for (std::int64_t i = 0; i < windows; ++i)
+    out = std::copy_n(stream.tokens.begin() + order.at(i).begin, length, out);
+  return text;
+}
+
+}  // namespace regroup::convert

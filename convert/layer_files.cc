@@ -1,0 +1,107 @@
+#include "convert/layer_files.h"
+
+#include <fmt/format.h>
+
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "core/base/log.h"
+#include "core/checkpoint/safetensors.h"
+#include "core/model/device.h"
+#include "core/model/stored.h"
+
+namespace regroup::convert {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kFingerprint = "fingerprint";
+
+std::vector<std::pair<std::string, at::Tensor>> named(const AttentionLayer& layer) {
+  return {{"k", layer.k_KDN}, {"o", layer.o_MHD}, {"q", layer.q_HDN}, {"v", layer.v_KDN}};
+}
+
+bool same_fingerprint(const fs::path& directory, const std::string& fingerprint) {
+  const fs::path file = directory / kFingerprint;
+  return fs::exists(file) && read_text(file) == fingerprint;
+}
+
+}  // namespace
+
+LayerFiles::LayerFiles(fs::path directory, const std::string& fingerprint)
+    : directory_(std::move(directory)) {
+  if (fs::exists(directory_)) {
+    if (!fs::is_directory(directory_) ||
+        (!fs::exists(directory_ / kFingerprint) && !fs::is_empty(directory_)))
+      throw UserError({.where = directory_.string(),
+                       .what = "stands where finished layers are to be kept",
+                       .remedy = "Move it away, or name another output"});
+    if (same_fingerprint(directory_, fingerprint)) {
+      log_info(fmt::format("going on with the finished layers in {}", directory_.string()));
+      return;
+    }
+    log_info(fmt::format("the layers in {} are of another conversion: starting clean", directory_.string()));
+    fs::remove_all(directory_);
+  }
+  fs::create_directory(directory_);
+  write_text(directory_ / kFingerprint, fingerprint);
+}
+
+fs::path LayerFiles::path_of(std::int64_t layer) const {
+  return directory_ / fmt::format("layer-{}.safetensors", layer);
+}
+
+bool LayerFiles::has(std::int64_t layer) const {
+  return fs::exists(path_of(layer));
+}
+
+void LayerFiles::write(std::int64_t layer, const MergedLayer& merged) const {
+  Json record = {{"grouping", merged.record.grouping}, {"exact", merged.record.exact_grouping}};
+  if (merged.record.error) record["error"] = {merged.record.error->keys, merged.record.error->values};
+  record["refits"] = Json::array();
+  for (const RefitRecord& refit : merged.record.refits)
+    record["refits"].push_back({refit.name, refit.before, refit.after, refit.accepted});
+  std::vector<checkpoint::TensorInfo> infos;
+  const checkpoint::DType dtype =
+      merged.attention.k_KDN.scalar_type() == at::kDouble ? checkpoint::DType::kF64 : checkpoint::DType::kF32;
+  for (const auto& [name, tensor] : named(merged.attention))
+    infos.push_back(
+        {.name = name, .dtype = dtype, .shape = tensor.sizes().vec(), .begin = 0, .end = tensor.nbytes()});
+  const fs::path unfinished = directory_ / "unfinished";
+  fs::remove(unfinished);
+  checkpoint::SafetensorsWriter writer(
+      unfinished, infos, {{"record", record.dump()}, {"hidden", std::to_string(merged.attention.hidden)}});
+  for (const auto& [name, tensor] : named(merged.attention)) {
+    const at::Tensor contiguous = tensor.contiguous();
+    writer.append(model::bytes_of(contiguous));
+  }
+  writer.finish();
+  fs::rename(unfinished, path_of(layer));
+  sync_directory(directory_);
+}
+
+MergedLayer LayerFiles::read(std::int64_t layer) const {
+  const checkpoint::SafetensorsReader reader(path_of(layer));
+  MergedLayer merged;
+  for (const auto& info : reader.header().tensors) {
+    at::Tensor values = at::empty(info.shape, model::scalar_type(info.dtype));
+    reader.read(info, 0, model::bytes_of(values));
+    at::Tensor& place = info.name == "q"   ? merged.attention.q_HDN
+                        : info.name == "k" ? merged.attention.k_KDN
+                        : info.name == "v" ? merged.attention.v_KDN
+                                           : merged.attention.o_MHD;
+    place = values;
+  }
+  const auto& metadata = reader.header().metadata;
+  merged.attention.hidden = std::stoll(metadata.at("hidden"));
+  const Json record = parse_json(metadata.at("record"), path_of(layer).string());
+  merged.record.grouping = record["grouping"].get<Grouping>();
+  merged.record.exact_grouping = record["exact"];
+  if (record.contains("error")) merged.record.error = MergeError{record["error"][0], record["error"][1]};
+  for (const Json& refit : record["refits"])
+    merged.record.refits.push_back({refit[0], refit[1], refit[2], refit[3]});
+  return merged;
+}
+
+}  // namespace regroup::convert

@@ -1,0 +1,60 @@
+#include "convert/layer_merge.h"
+
+#include <cmath>
+
+#include "core/base/error.h"
+
+namespace regroup::convert {
+namespace {
+
+// Costs that may be asked for in a layer's share of the time. From a nominal speed, not from the clock: the
+// same conversion chooses the same groups on every run. A cost is mostly the eigenvalues of a matrix of all
+// members' coordinates.
+std::int64_t affordable_costs(const MergeRecipe& recipe, std::int64_t kv_heads, std::int64_t head_dim) {
+  const double coordinates = static_cast<double>(kv_heads / recipe.groups * head_dim);
+  const double seconds = 3e-4 + 2e-10 * std::pow(coordinates, 3);
+  return static_cast<std::int64_t>(recipe.grouping_seconds / static_cast<double>(recipe.layers) / seconds);
+}
+
+ChosenGroups choose_groups(const HeadStatistics& statistics, const MergeRecipe& recipe,
+                           const MergeContext& context, std::int64_t kv_heads, std::int64_t layer) {
+  if (!recipe.given.empty()) return {recipe.given[static_cast<std::size_t>(layer)], false};
+  if (!recipe.by_cost) return {contiguous_groups(kv_heads, recipe.groups), false};
+  return cheapest_groups(
+      {.heads = kv_heads,
+       .groups = recipe.groups,
+       .cost =
+           [&](const Members& members) { return group_cost(*recipe.method, statistics, members, context); },
+       .evaluations = affordable_costs(recipe, kv_heads, context.head_dim),
+       .seed = recipe.seed});
+}
+
+}  // namespace
+
+MergedLayer merge_layer(const AttentionLayer& source, const InputMoments* moments, bool calibrated,
+                        const MergeRecipe& recipe, std::int64_t layer) {
+  check(!recipe.needs_statistics() || moments != nullptr, "this recipe needs the layer's input moments");
+  const HeadStatistics statistics =
+      recipe.needs_statistics() ? head_statistics(source, *moments) : HeadStatistics{};
+  const MergeContext context{.head_dim = source.head_dim(), .calibrated = calibrated};
+  ChosenGroups chosen = choose_groups(statistics, recipe, context, source.kv_heads(), layer);
+  MergedLayer merged;
+  merged.record = {.grouping = std::move(chosen.groups), .exact_grouping = chosen.exact};
+  if (recipe.method->merge == nullptr) {
+    merged.attention = with_drawn_heads(source, recipe.groups, recipe.initializer_range, recipe.seed, layer);
+    return merged;
+  }
+  std::vector<HeadMerge> merges;
+  if (recipe.needs_statistics()) merged.record.error = MergeError{};
+  for (const Members& members : merged.record.grouping) {
+    merges.push_back(recipe.method->merge(statistics, members, context));
+    if (!merged.record.error) continue;
+    const MergeError error = merge_error(statistics, members, merges.back());
+    merged.record.error->keys += error.keys;
+    merged.record.error->values += error.values;
+  }
+  merged.attention = apply(source, merged.record.grouping, merges);
+  return merged;
+}
+
+}  // namespace regroup::convert

@@ -1,0 +1,55 @@
+// Merging one layer: statistics, groups, a merge for each group.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "convert/attention_layer.h"
+#include "convert/merge_method.h"
+
+namespace regroup::convert {
+
+// How a layer is to be merged, all names resolved.
+struct MergeRecipe {
+  const MergeMethod* method = nullptr;
+  std::int64_t groups = 0;
+  bool by_cost = false;          // groups by least cost
+  std::vector<Grouping> given;   // groups by layer, in place of contiguous ones; empty: none
+  double grouping_seconds = 0;   // for the costs of all layers
+  std::int64_t layers = 0;       // of the model
+  double initializer_range = 0;  // of the model
+  std::uint64_t seed = 0;
+
+  // Query and output projections are written anew: turned, or in another order.
+  bool changes_queries() const { return method->turns_heads || by_cost || !given.empty(); }
+  bool needs_statistics() const { return method->uses_statistics || by_cost; }
+};
+
+// What a refit did: E‖output - target‖² / E‖target‖² on held-out text before it and after.
+struct RefitRecord {
+  std::string name;
+  double before = 0, after = 0;
+  bool accepted = false;
+};
+
+// What was done to a layer.
+struct LayerRecord {
+  Grouping grouping;
+  bool exact_grouping = false;      // no grouping costs less
+  std::optional<MergeError> error;  // of the merge, summed over groups; none without statistics
+  std::vector<RefitRecord> refits;
+};
+
+struct MergedLayer {
+  AttentionLayer attention;
+  LayerRecord record;
+};
+
+// `moments` of the layer's inputs; may be null for a recipe that needs no statistics. `calibrated`: they are
+// of text.
+MergedLayer merge_layer(const AttentionLayer& source, const InputMoments* moments, bool calibrated,
+                        const MergeRecipe& recipe, std::int64_t layer);
+
+}  // namespace regroup::convert

@@ -1,0 +1,195 @@
+// Merging by text: what a run leaves behind and takes up again, what memory and options change and what they
+// must not.
+#include "convert/calibrated_merge.h"
+
+#include <gtest/gtest.h>
+
+#include "convert/convert.h"
+#include "convert/layer_files.h"
+#include "core/base/file.h"
+#include "core/base/random.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/tiny_llama.h"
+#include "tests/support/token_file.h"
+
+namespace regroup::convert {
+namespace {
+
+namespace fs = std::filesystem;
+
+using testing::TempDir;
+using testing::TinyLlama;
+using testing::user_error_of;
+
+const TinyLlama kShape{
+    .layers = 3, .hidden = 16, .heads = 4, .kv_heads = 4, .head_dim = 4, .ffn = 24, .vocab = 40};
+
+class CalibratedMerge : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    testing::write_tiny_llama(kShape, folder_ / "source");
+    testing::write_random_tokens(folder_ / "tokens", 64 * 30, kShape.vocab);
+  }
+
+  ConvertOptions options(const std::string& out) const {
+    return {.model = folder_ / "source",
+            .output = folder_ / out,
+            .plan = {.kv_heads = 2},
+            .calibration = {.files = {folder_ / "tokens"}, .format = "nanogpt", .tokens = 64 * 20}};
+  }
+
+  fs::path run(const ConvertOptions& options) const {
+    convert(options, Json::object());
+    return options.output;
+  }
+
+  TempDir folder_;
+};
+
+std::string weights_in(const fs::path& directory) {
+  return read_text(directory / "model.safetensors");
+}
+
+TEST_F(CalibratedMerge, TheSameTextGivesTheSameBytesAndOtherTextOthers) {
+  const std::string first = weights_in(run(options("a")));
+  EXPECT_EQ(weights_in(run(options("b"))), first);
+  ConvertOptions other = options("c");
+  other.seed = 1;
+  EXPECT_NE(weights_in(run(other)), first) << "the seed chooses the windows";
+  EXPECT_FALSE(fs::exists(folder_ / ".a.layers")) << "nothing is left beside a finished output";
+}
+
+TEST_F(CalibratedMerge, EveryRefitLowersTheErrorItIsJudgedBy) {
+  for (const Refit& refit : refits()) {
+    ConvertOptions one = options(std::string(refit.name));
+    one.plan.refit = refit.name;
+    const Json record = read_json(run(one) / "regroup.json")["result"]["refits"];
+    ASSERT_EQ(record.size(), 3u);
+    double before = 0, after = 0;
+    for (const Json& layer : record) {
+      ASSERT_EQ(layer.size(), 1u);
+      EXPECT_EQ(layer[0]["name"], refit.name);
+      EXPECT_EQ(layer[0]["accepted"], layer[0]["held_out_error_after"] < layer[0]["held_out_error_before"]);
+      before += layer[0]["held_out_error_before"].get<double>();
+      after += std::min(layer[0]["held_out_error_after"].get<double>(),
+                        layer[0]["held_out_error_before"].get<double>());
+    }
+    EXPECT_LT(after, 0.999 * before) << refit.name;
+  }
+}
+
+// Token 0 stands first in every window and nowhere else: left out of the statistics, it may mean anything to
+// the first layer.
+TEST_F(CalibratedMerge, TheFirstPositionCountsAsMuchAsAskedFor) {
+  CalibrationText text{.tokens_WT = at::empty({8, 32}, at::kLong), .held_out = 1, .convention = ""};
+  RandomStream stream(4, "ids");
+  for (std::int64_t i = 0; i < text.tokens_WT.numel(); ++i)
+    text.tokens_WT.mutable_data_ptr<std::int64_t>()[i] = 1 + static_cast<std::int64_t>(stream.below(39));
+  text.tokens_WT.select(1, 0).fill_(0);
+  const auto first_key = [&](double weight, bool other_meaning) {
+    auto tensors = testing::tiny_llama_tensors(kShape);
+    at::Tensor& table = tensors.at("model.embed_tokens.weight");
+    if (other_meaning) table[0].copy_(table[0].flip(0));
+    fs::remove_all(folder_ / "source");
+    testing::write_llama(kShape, tensors, folder_ / "source");
+    const auto model = family::open_model(folder_ / "source");
+    CalibrationRecipe recipe{.merge = {.method = &merge_method("optimal"), .groups = 2, .layers = 3}};
+    recipe.options.first_position_weight = weight;
+    fs::remove_all(folder_ / "work");
+    return merged_from_text(model, recipe, text, folder_ / "work")
+        .merged(*model.find(family::Part::kKeyWeight, 0));
+  };
+  EXPECT_TRUE(at::equal(first_key(0, false), first_key(0, true)));
+  EXPECT_FALSE(at::equal(first_key(1, false), first_key(1, true)));
+  EXPECT_FALSE(at::equal(first_key(0.5, false), first_key(1, false)));
+}
+
+TEST_F(CalibratedMerge, ARunGoesOnFromTheLayersAnotherFinished) {
+  const auto model = family::open_model(folder_ / "source");
+  const CalibrationText text = read_calibration(model, options("out").calibration, 0);
+  const CalibrationRecipe recipe{.merge = {.method = &merge_method("optimal"),
+                                           .groups = 2,
+                                           .by_cost = true,
+                                           .grouping_seconds = 60,
+                                           .layers = 3},
+                                 .refits = parse_refits("ridge,reconstruct")};
+  const auto all_layers = [&](MergedLayers layers) {
+    std::vector<at::Tensor> tensors;
+    for (std::int64_t layer = 0; layer < 3; ++layer)
+      for (const auto part :
+           {family::Part::kQueryWeight, family::Part::kKeyWeight, family::Part::kOutputWeight})
+        tensors.push_back(layers.merged(*model.find(part, layer)));
+    return tensors;
+  };
+  const auto whole = all_layers(merged_from_text(model, recipe, text, folder_ / "whole"));
+  // What a killed run leaves: its first layer, and a second one that was being written.
+  fs::create_directory(folder_ / "killed");
+  for (const char* name : {"fingerprint", "layer-0.safetensors"})
+    fs::copy_file(folder_ / "whole" / name, folder_ / "killed" / name);
+  write_text(folder_ / "killed/unfinished", "half a layer");
+  const auto before = fs::last_write_time(folder_ / "killed/layer-0.safetensors");
+  const auto resumed = all_layers(merged_from_text(model, recipe, text, folder_ / "killed"));
+  EXPECT_EQ(fs::last_write_time(folder_ / "killed/layer-0.safetensors"), before) << "not done again";
+  for (std::size_t i = 0; i < whole.size(); ++i) EXPECT_TRUE(at::equal(resumed[i], whole[i])) << i;
+  // Layers of another conversion are not taken up.
+  CalibrationRecipe other = recipe;
+  other.refits = parse_refits("ridge");
+  const auto fresh = all_layers(merged_from_text(model, other, text, folder_ / "killed"));
+  EXPECT_NE(fs::last_write_time(folder_ / "killed/layer-0.safetensors"), before);
+  EXPECT_FALSE(at::equal(fresh[0], whole[0]));
+}
+
+TEST_F(CalibratedMerge, AFolderThatIsNotOursIsNotTouched) {
+  fs::create_directory(folder_ / "mine");
+  write_text(folder_ / "mine/thesis.txt", "years of work");
+  const std::string text = user_error_of([&] { LayerFiles(folder_ / "mine", "print"); });
+  EXPECT_CONTAINS(text, "stands where finished layers are to be kept");
+  EXPECT_EQ(read_text(folder_ / "mine/thesis.txt"), "years of work");
+}
+
+TEST_F(CalibratedMerge, HiddenStatesOnDiskChangeNoBit) {
+  const std::string in_memory = weights_in(run(options("a")));
+  ConvertOptions tight = options("b");
+  tight.calibration.memory = 1;
+  EXPECT_EQ(weights_in(run(tight)), in_memory);
+}
+
+TEST_F(CalibratedMerge, EveryMethodCanBeCalibratedAndRefitted) {
+  for (const MergeMethod& method : merge_methods()) {
+    ConvertOptions one = options(std::string(method.name));
+    one.plan.method = method.name;
+    one.plan.refit = "ridge";
+    const Json result = read_json(run(one) / "regroup.json")["result"];
+    EXPECT_EQ(result["refits"].size(), 3u) << method.name;
+    EXPECT_EQ(result["method"], method.name);
+  }
+}
+
+TEST_F(CalibratedMerge, ARefitWithoutTextIsRefused) {
+  ConvertOptions without = options("out");
+  without.calibration.files.clear();
+  without.plan.refit = "ridge";
+  EXPECT_CONTAINS(user_error_of([&] { run(without); }), "--refit: a refit looks at text");
+  EXPECT_FALSE(fs::exists(folder_ / "out"));
+}
+
+TEST_F(CalibratedMerge, AnUnknownRefitListsTheNames) {
+  ConvertOptions wrong = options("out");
+  wrong.plan.refit = "ridge,polish";
+  const std::string text = user_error_of([&] { run(wrong); });
+  EXPECT_CONTAINS(text, "scale, query, ridge, reconstruct");
+  EXPECT_CONTAINS(text, "'polish'");
+}
+
+TEST_F(CalibratedMerge, TooLittleTextIsRefusedAndNothingIsLeft) {
+  testing::write_random_tokens(folder_ / "few", 100, kShape.vocab);
+  ConvertOptions little = options("out");
+  little.calibration.files = {folder_ / "few"};
+  EXPECT_CONTAINS(user_error_of([&] { run(little); }), "too little text");
+  for (const auto& entry : fs::directory_iterator(folder_.path()))
+    EXPECT_EQ(entry.path().filename().string().find("out"), std::string::npos) << entry;
+}
+
+}  // namespace
+}  // namespace regroup::convert
