@@ -6,8 +6,12 @@
 #include <cmath>
 
 #include "core/base/error.h"
+#include "core/report/html.h"
 
 namespace regroup::eval {
+
+using report::html_escape;
+
 namespace {
 
 // Where a value lies, in percent of the width; a margin keeps dots and edge labels inside.
@@ -59,43 +63,6 @@ std::string lane(const Lane& lane, const Axis& axis) {
 }
 
 }  // namespace
-
-std::string html_escape(std::string_view text) {
-  std::string escaped;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        escaped += "&amp;";
-        break;
-      case '<':
-        escaped += "&lt;";
-        break;
-      case '>':
-        escaped += "&gt;";
-        break;
-      case '"':
-        escaped += "&quot;";
-        break;
-      case '\'':
-        escaped += "&#39;";
-        break;
-      default:
-        escaped += c;
-    }
-  }
-  return escaped;
-}
-
-std::vector<double> round_ticks(double low, double high) {
-  check(high > low, "an axis has a length");
-  const double rough = (high - low) / 4, decade = std::pow(10., std::floor(std::log10(rough)));
-  double step = 10 * decade;
-  for (const double factor : {5., 2., 1.})
-    if (factor * decade >= rough) step = factor * decade;
-  std::vector<double> ticks;
-  for (double k = std::ceil(low / step); k * step <= high; ++k) ticks.push_back(k * step);
-  return ticks;
-}
 
 std::string lanes_chart(std::span<const Lane> lanes, const Axis& axis) {
   std::string html = "<div class=\"chart\">\n";

@@ -1,27 +1,21 @@
 // Pictures as inline SVG. Positions are percentages and text has its own size, so a picture fills whatever
-// width there is and stays readable on a phone; colours come from the page's style sheet (report_style.h).
+// width there is and stays readable on a phone; colours come from the page's style sheet
+// (core/report/style.h).
 #pragma once
 
 #include <optional>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "core/base/statistics.h"
 
 namespace regroup::eval {
 
-// Text for the inside of an element or a quoted attribute.
-std::string html_escape(std::string_view text);
-
 struct Tick {
   double at = 0;
   std::string label;
 };
-
-// Three to six round numbers within [low, high].
-std::vector<double> round_ticks(double low, double high);
 
 // One dot with its error bar.
 struct Lane {

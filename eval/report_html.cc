@@ -7,13 +7,18 @@
 
 #include "core/base/units.h"
 #include "core/base/version.h"
+#include "core/report/html.h"
 #include "eval/charts.h"
 #include "eval/findings.h"
 #include "eval/report.h"
-#include "eval/report_style.h"
 #include "eval/text.h"
 
 namespace regroup::eval {
+
+using report::html_entry;
+using report::html_escape;
+using report::round_ticks;
+
 namespace {
 
 std::span<const ModelResult> compared(const Result& result) {
@@ -121,37 +126,33 @@ std::string along_section(const Result& result) {
   return html;
 }
 
-std::string entry(std::string_view term, const std::string& description) {
-  return fmt::format("<dt>{}</dt><dd>{}</dd>\n", html_escape(term), description);
-}
-
 std::string method_section(const Result& result) {
   std::string html = "<dl>\n";
-  html += entry("Convention", fmt::format("<code>{}</code>, W = {}. {}", html_escape(result.convention),
-                                          result.window, html_escape(result.convention_summary)));
-  html += entry("Documents",
-                fmt::format("{}; {}", grouped(result.documents), html_escape(result.document_convention)));
-  html += entry("Scored", fmt::format("{} of {} tokens in {} windows, {} at a time, {} on {}",
-                                      grouped(result.scored_tokens), grouped(result.stream_tokens),
-                                      grouped(result.windows), result.batch, html_escape(result.dtype),
-                                      html_escape(result.device)));
-  html += entry("Errors", html_escape(result.cluster_summary));
+  html += html_entry("Convention", fmt::format("<code>{}</code>, W = {}. {}", html_escape(result.convention),
+                                               result.window, html_escape(result.convention_summary)));
+  html += html_entry(
+      "Documents", fmt::format("{}; {}", grouped(result.documents), html_escape(result.document_convention)));
+  html += html_entry("Scored", fmt::format("{} of {} tokens in {} windows, {} at a time, {} on {}",
+                                           grouped(result.scored_tokens), grouped(result.stream_tokens),
+                                           grouped(result.windows), result.batch, html_escape(result.dtype),
+                                           html_escape(result.device)));
+  html += html_entry("Errors", html_escape(result.cluster_summary));
   if (result.gate)
-    html +=
-        entry("Gate",
-              fmt::format("Pass when the upper one-sided {} bound of the perplexity ratio is at most {:.6g}; "
-                          "fail when the lower one is above it; else it cannot be told.",
-                          confidence_text(result.gate->confidence), result.gate->max_ppl_ratio));
+    html += html_entry(
+        "Gate",
+        fmt::format("Pass when the upper one-sided {} bound of the perplexity ratio is at most {:.6g}; "
+                    "fail when the lower one is above it; else it cannot be told.",
+                    confidence_text(result.gate->confidence), result.gate->max_ppl_ratio));
   return html + "</dl>\n";
 }
 
 std::string provenance_section(const Result& result) {
   std::string html = "<dl>\n";
-  html +=
-      entry("Program", fmt::format("regroup {} (commit {})", html_escape(version()), html_escape(commit())));
+  html += html_entry("Program",
+                     fmt::format("regroup {} (commit {})", html_escape(version()), html_escape(commit())));
   for (const ModelResult& model : result.models) {
     const ModelFacts& facts = model.facts;
-    html += entry(
+    html += html_entry(
         facts.name,
         fmt::format(
             "{}<br><span class=\"soft\">{}, {} parameters in {}, {} layers, {} heads, {} key/value heads"
@@ -165,12 +166,13 @@ std::string provenance_section(const Result& result) {
                 : "<br><code>weights " + facts.weights_sha256.substr(0, 16) + "</code>"));
   }
   for (const DataFile& file : result.files)
-    html += entry("Data", fmt::format("{}<br><code>{}</code>", html_escape(file.path.string()), file.sha256));
-  html += entry("Machine", fmt::format("{} ({}), {} threads", html_escape(cpu_name()),
-                                       html_escape(cpu_features()), result.threads));
-  html += entry("Options",
-                "<code>" + html_escape(result.options.dump(-1, ' ', false, Json::error_handler_t::replace)) +
-                    "</code>");
+    html += html_entry("Data",
+                       fmt::format("{}<br><code>{}</code>", html_escape(file.path.string()), file.sha256));
+  html += html_entry("Machine", fmt::format("{} ({}), {} threads", html_escape(cpu_name()),
+                                            html_escape(cpu_features()), result.threads));
+  html += html_entry(
+      "Options", "<code>" + html_escape(result.options.dump(-1, ' ', false, Json::error_handler_t::replace)) +
+                     "</code>");
   return html + "</dl>\n";
 }
 
@@ -217,15 +219,9 @@ std::string header(const Result& result) {
 }  // namespace
 
 std::string report_html(const Result& result) {
-  std::string html = "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n";
-  html += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";
-  html += "<title>" + html_escape(headline(result)) + "</title>\n";
-  html += "<style>" + std::string(kReportStyle) + "</style>\n</head>\n<body>\n<main>\n" + header(result);
-  for (const Section& section : kSections) {
-    const std::string body = section.body(result);
-    if (!body.empty()) html += fmt::format("<section>\n<h2>{}</h2>\n{}</section>\n", section.title, body);
-  }
-  return html + "</main>\n</body>\n</html>\n";
+  std::string body = header(result);
+  for (const Section& section : kSections) body += report::html_section(section.title, section.body(result));
+  return report::html_page(headline(result), "", body);
 }
 
 }  // namespace regroup::eval

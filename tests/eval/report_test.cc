@@ -6,7 +6,6 @@
 #include <string>
 
 #include "core/base/random.h"
-#include "eval/charts.h"
 #include "eval/convention.h"
 #include "eval/eval.h"
 #include "eval/findings.h"
@@ -198,15 +197,6 @@ TEST(Reports, APathNeedNotBeUtf8) {
 TEST(Html, LeavesOutWhatHasNothingToShow) {
   EXPECT_FALSE(contains(report_html(noisy_result({})), "<h2>Difference to the source</h2>"));
   EXPECT_TRUE(contains(report_html(noisy_result({0.1})), "<h2>Difference to the source</h2>"));
-}
-
-TEST(Charts, TicksAreRoundAndInside) {
-  EXPECT_EQ(round_ticks(0, 1), (std::vector<double>{0, 0.5, 1}));
-  for (const auto& [low, high] : {std::pair(-0.013, 0.21), std::pair(17.2, 17.9), std::pair(0., 1e-6)}) {
-    const std::vector<double> ticks = round_ticks(low, high);
-    EXPECT_TRUE(ticks.size() >= 2 && ticks.size() <= 6) << ticks.size();
-    for (const double tick : ticks) EXPECT_TRUE(low <= tick && tick <= high);
-  }
 }
 
 }  // namespace

@@ -1,11 +1,11 @@
-// The style sheet of the HTML report: one voice of type, one accent, colours for light and dark.
+// The style sheet of HTML reports: one voice of type, one accent, colours for light and dark.
 #pragma once
 
 #include <string_view>
 
-namespace regroup::eval {
+namespace regroup::report {
 
-inline constexpr std::string_view kReportStyle = R"css(
+inline constexpr std::string_view kPageStyle = R"css(
 :root {
   color-scheme: light dark;
   --paper: #fbfaf7; --ink: #22211e; --soft: #6b6860; --line: #e2ded4; --accent: #2c5f8f;
@@ -74,4 +74,4 @@ code { font: .85em/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace; over
 }
 )css";
 
-}  // namespace regroup::eval
+}  // namespace regroup::report
