@@ -16,20 +16,18 @@ std::int64_t affordable_costs(const MergeRecipe& recipe, std::int64_t kv_heads, 
   return static_cast<std::int64_t>(recipe.grouping_seconds / static_cast<double>(recipe.layers) / seconds);
 }
 
-ChosenGroups choose_groups(const HeadStatistics& statistics, const MergeRecipe& recipe,
-                           const MergeContext& context, std::int64_t kv_heads, std::int64_t layer) {
+}  // namespace
+
+ChosenGroups choose_groups(const MergeRecipe& recipe, std::int64_t kv_heads, std::int64_t head_dim,
+                           std::int64_t layer, const std::function<double(const Members&)>& cost) {
   if (!recipe.given.empty()) return {recipe.given[static_cast<std::size_t>(layer)], false};
   if (!recipe.by_cost) return {contiguous_groups(kv_heads, recipe.groups), false};
-  return cheapest_groups(
-      {.heads = kv_heads,
-       .groups = recipe.groups,
-       .cost =
-           [&](const Members& members) { return group_cost(*recipe.method, statistics, members, context); },
-       .evaluations = affordable_costs(recipe, kv_heads, context.head_dim),
-       .seed = recipe.seed});
+  return cheapest_groups({.heads = kv_heads,
+                          .groups = recipe.groups,
+                          .cost = cost,
+                          .evaluations = affordable_costs(recipe, kv_heads, head_dim),
+                          .seed = recipe.seed});
 }
-
-}  // namespace
 
 MergedLayer merge_layer(const AttentionLayer& source, const InputMoments* moments, bool calibrated,
                         const MergeRecipe& recipe, std::int64_t layer) {
@@ -37,7 +35,9 @@ MergedLayer merge_layer(const AttentionLayer& source, const InputMoments* moment
   const HeadStatistics statistics =
       recipe.needs_statistics() ? head_statistics(source, *moments) : HeadStatistics{};
   const MergeContext context{.head_dim = source.head_dim(), .calibrated = calibrated};
-  ChosenGroups chosen = choose_groups(statistics, recipe, context, source.kv_heads(), layer);
+  ChosenGroups chosen = choose_groups(
+      recipe, source.kv_heads(), source.head_dim(), layer,
+      [&](const Members& members) { return group_cost(*recipe.method, statistics, members, context); });
   MergedLayer merged;
   merged.record = {.grouping = std::move(chosen.groups), .exact_grouping = chosen.exact};
   if (recipe.method->merge == nullptr) {

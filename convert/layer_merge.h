@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -46,6 +47,10 @@ struct MergedLayer {
   AttentionLayer attention;
   LayerRecord record;
 };
+
+// The groups of a layer. `cost` of a group's merge is asked for only by a recipe that looks for the least.
+ChosenGroups choose_groups(const MergeRecipe& recipe, std::int64_t kv_heads, std::int64_t head_dim,
+                           std::int64_t layer, const std::function<double(const Members&)>& cost);
 
 // `moments` of the layer's inputs; may be null for a recipe that needs no statistics. `calibrated`: they are
 // of text.

@@ -20,66 +20,71 @@ constexpr std::array kMethods = {
                 .uses_statistics = false,
                 .turns_heads = false,
                 .merge = merge_mean,
-                .quick_cost = nullptr},
+                .quick_error = nullptr},
     MergeMethod{.name = "first",
                 .summary = "the first head of each group (their ablation)",
                 .grouping = "contiguous",
                 .uses_statistics = false,
                 .turns_heads = false,
                 .merge = merge_first,
-                .quick_cost = nullptr},
+                .quick_error = nullptr},
     MergeMethod{.name = "random",
                 .summary = "fresh random heads (their ablation: everything is left to uptraining)",
                 .grouping = "contiguous",
                 .uses_statistics = false,
                 .turns_heads = false,
                 .merge = nullptr,
-                .quick_cost = nullptr},
+                .quick_error = nullptr},
     MergeMethod{.name = "select",
                 .summary = "the most important head of each group",
                 .grouping = "contiguous",
                 .uses_statistics = true,
                 .turns_heads = false,
                 .merge = merge_select,
-                .quick_cost = nullptr},
+                .quick_error = nullptr},
     MergeMethod{.name = "mean-renorm",
                 .summary = "the mean, scaled to the members' size",
                 .grouping = "contiguous",
                 .uses_statistics = true,
                 .turns_heads = false,
                 .merge = merge_mean_renorm,
-                .quick_cost = nullptr},
+                .quick_error = nullptr},
     MergeMethod{.name = "aligned-mean",
                 .summary = "the mean of heads turned towards each other (Jin et al. 2024)",
                 .grouping = "cost",
                 .uses_statistics = true,
                 .turns_heads = true,
                 .merge = merge_aligned_mean,
-                .quick_cost = nullptr},
+                .quick_error = nullptr},
     MergeMethod{.name = "aligned-renorm",
                 .summary = "the same, scaled to the members' size",
                 .grouping = "cost",
                 .uses_statistics = true,
                 .turns_heads = true,
                 .merge = merge_aligned_renorm,
-                .quick_cost = nullptr},
+                .quick_error = nullptr},
     MergeMethod{.name = "optimal",
                 .summary = "the least-squares merge over all exact symmetries",
                 .grouping = "cost",
                 .uses_statistics = true,
                 .turns_heads = true,
                 .merge = merge_optimal,
-                .quick_cost = optimal_cost},
+                .quick_error = optimal_error},
 };
 
 }  // namespace
 
+MergeError group_error(const MergeMethod& method, const HeadStatistics& statistics, const Members& members,
+                       const MergeContext& context) {
+  if (members.size() == 1) return {};
+  if (method.quick_error) return method.quick_error(statistics, members);
+  check(method.merge != nullptr, "a method that keeps nothing has no cost");
+  return merge_error(statistics, members, method.merge(statistics, members, context));
+}
+
 double group_cost(const MergeMethod& method, const HeadStatistics& statistics, const Members& members,
                   const MergeContext& context) {
-  if (members.size() == 1) return 0;
-  if (method.quick_cost) return method.quick_cost(statistics, members);
-  check(method.merge != nullptr, "a method that keeps nothing has no cost");
-  return merge_error(statistics, members, method.merge(statistics, members, context)).total();
+  return group_error(method, statistics, members, context).total();
 }
 
 std::span<const MergeMethod> merge_methods() {

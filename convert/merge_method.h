@@ -23,11 +23,15 @@ struct MergeMethod {
   bool turns_heads;           // writes query and output projections too: its merges have views
   // The merge of `members`, of at least two. Null: the heads are drawn afresh (draw_heads).
   HeadMerge (*merge)(const HeadStatistics& statistics, const Members& members, const MergeContext& context);
-  // A quicker way to group_cost(); null: there is none.
-  double (*quick_cost)(const HeadStatistics& statistics, const Members& members);
+  // A quicker way to group_error(); null: there is none.
+  MergeError (*quick_error)(const HeadStatistics& statistics, const Members& members);
 };
 
-// What a method's merge of `members` costs: the total of its merge_error().
+// What a method's merge of `members` loses: its merge_error(). Nothing for one member.
+MergeError group_error(const MergeMethod& method, const HeadStatistics& statistics, const Members& members,
+                       const MergeContext& context);
+
+// What it costs: the total of that.
 double group_cost(const MergeMethod& method, const HeadStatistics& statistics, const Members& members,
                   const MergeContext& context);
 

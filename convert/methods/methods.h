@@ -33,7 +33,7 @@ HeadMerge merge_aligned_renorm(const HeadStatistics& statistics, const Members& 
 // members' values weighted by the output projection.
 HeadMerge merge_optimal(const HeadStatistics& statistics, const Members& members,
                         const MergeContext& context);
-double optimal_cost(const HeadStatistics& statistics, const Members& members);
+MergeError optimal_error(const HeadStatistics& statistics, const Members& members);
 
 // Scales a merge's head so that the root mean square of its keys, and of its values, is the mean of the
 // members'. Changes the model.

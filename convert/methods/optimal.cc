@@ -72,13 +72,13 @@ HeadMerge merge_optimal(const HeadStatistics& statistics, const Members& members
   return merge;
 }
 
-double optimal_cost(const HeadStatistics& statistics, const Members& members) {
+MergeError optimal_error(const HeadStatistics& statistics, const Members& members) {
   const at::Tensor keys_CS = at::linalg_eigvalsh(weighted_keys(statistics, members), "L");
   const at::Tensor values = at::linalg_eigvalsh(weighted_values(statistics, members), "L");
   const std::int64_t dim = statistics.head_dim();
   const double lost_keys = keys_CS.narrow(1, 0, keys_CS.size(1) - 1).sum().item<double>();
   const double lost_values = values.narrow(0, 0, values.size(0) - dim).sum().item<double>();
-  return lost_keys / statistics.key_scale() + lost_values / statistics.value_scale();
+  return {.keys = lost_keys / statistics.key_scale(), .values = lost_values / statistics.value_scale()};
 }
 
 }  // namespace regroup::convert
