@@ -119,6 +119,26 @@ TEST(ConfigFile, TheProvenanceOfACalibratedRunRepeatsItToo) {
   EXPECT_EQ(read_json(folder / "b/regroup.json")["result"]["refits"].size(), 4u);
 }
 
+TEST(Inspect, ShowsHeadsForPeopleAndPrograms) {
+  const TempDir folder;
+  const Ran text =
+      run_program({"inspect", kDemo, "--heads", "--kv-heads", "4", "--report", folder / "h.html"});
+  EXPECT_EQ(text.code, 0) << text.err;
+  EXPECT_CONTAINS(text.out, "groups at 4 key/value heads");
+  EXPECT_CONTAINS(read_text(folder / "h.html"), "</html>");
+  const Ran json = run_program({"inspect", kDemo, "--heads", "--method", "mean", "--json"});
+  EXPECT_EQ(parse_json(json.out, "stdout")["method"], "mean");
+  EXPECT_CONTAINS(refused({"inspect", kDemo, "--heads", "--report", folder / "h.html"}), "--overwrite");
+}
+
+TEST(Inspect, RefusesOptionsOfTheOtherView) {
+  EXPECT_CONTAINS(refused({"inspect", kDemo, "--kv-heads", "2"}), "Give --heads too");
+  EXPECT_CONTAINS(refused({"inspect", kDemo, "--method", "mean"}), "Give --heads too");
+  EXPECT_CONTAINS(refused({"inspect", kDemo, "--report", "h.html"}), "Give --heads too");
+  EXPECT_CONTAINS(refused({"inspect", kDemo, "--heads", "--context", "9"}), "--context");
+  EXPECT_CONTAINS(refused({"inspect", kDemo, "--heads", "--batch", "9"}), "--batch");
+}
+
 TEST(Convert, WritesNothingWhenItRefuses) {
   const TempDir folder;
   EXPECT_CONTAINS(refused({"convert", kDemo, folder / "out", "--kv-heads", "3"}), "one of 8, 4, 2, 1");
