@@ -19,7 +19,7 @@ import machine
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SHARED = ROOT / "../shared"
 
-# name -> (flags, tokens of calibration text or None, the study's figures at 2:1, 4:1, 8:1)
+# name -> (flags, tokens of calibration text or None, the study's figures at 2:1, 4:1, 8:1). Rows of one seed: SINGLE.
 ROWS = {
     "mean": (["--method", "mean"], None, (0.860, 1.268, 1.399)),
     "first": (["--method", "first"], None, (0.716, 1.046, 1.120)),
@@ -48,6 +48,10 @@ ROWS = {
     "  + query first": (["--refit", "query,ridge,reconstruct"], 65536, None),
     "  first position left out": (["--first-position-weight", "0"], 65536, None),
 }
+
+# Long runs that answer a question of "does it matter": one seed is enough to see that.
+SINGLE = ["  + ridge, reconstruct on 33 k", "mean + reconstruct", "  without reconstruct's ridge", "  + query first",
+          "  first position left out"]
 
 
 def arguments():
@@ -108,7 +112,7 @@ def main():
             cells, seconds = [], []
             for index, kv_heads in enumerate(args.kv_heads):
                 outs = []
-                for seed in range(args.seeds if tokens else 1):
+                for seed in range(args.seeds if tokens and row not in SINGLE else 1):
                     outs.append(folder / f"model-{kv_heads}-{seed}")
                     seconds.append(convert(args, shard, flags, tokens, kv_heads, seed, outs[-1]))
                 source, values = losses(args, folder, outs)
