@@ -21,7 +21,7 @@ struct MergeMethod {
   std::string_view grouping;  // the row of groupings() that is its default
   bool uses_statistics;       // else heads are combined by fixed numbers, and no statistics are made
   bool turns_heads;           // writes query and output projections too: its merges have views
-  // The merge of `members`, of at least two. Null: the heads are drawn afresh (draw_heads).
+  // The merge of `members`, of at least two. Null: the heads are drawn afresh (with_drawn_heads).
   HeadMerge (*merge)(const HeadStatistics& statistics, const Members& members, const MergeContext& context);
   // A quicker way to group_error(); null: there is none.
   MergeError (*quick_error)(const HeadStatistics& statistics, const Members& members);
