@@ -9,7 +9,8 @@
 
 #include "convert/refits/refits.h"
 #include "core/base/random.h"
-#include "core/model/decoder_layer.h"
+#include "core/base/version.h"
+#include "core/model/decoder.h"
 
 namespace regroup::convert {
 namespace {
@@ -21,25 +22,33 @@ using family::Part;
 constexpr std::int64_t kBatch = 2;  // windows a step
 constexpr double kRate = 0.05, kWarmup = 0.05, kFirstBeta = 0.9, kSecondBeta = 0.95, kEpsilon = 1e-12;
 
-// A projection in training.
+// A projection in training: its master, in the type of the problem, and what Adam remembers.
 struct Trained {
-  at::Tensor value, gradient_mean, gradient_square, steps;
+  model::WeightKey key;
+  at::Tensor master, gradient_mean, gradient_square, steps;
   double size = 0;  // root mean square at the start
 };
 
-std::vector<Trained> start_training(model::Weights& weights, const RefitProblem& problem, bool has_bias) {
+// What the layer computes in: bfloat16 where that is several times faster, with masters and errors in
+// float32. Errors of a merge are far above its roundings, and targets are not rounded.
+at::ScalarType compute_type(const at::Tensor& master) {
+  const bool fast = master.is_cuda() || cpu_features().find("bf16") != std::string::npos;
+  return master.scalar_type() == at::kFloat && fast ? at::kBFloat16 : master.scalar_type();
+}
+
+std::vector<Trained> start_training(const model::Weights& weights, const RefitProblem& problem,
+                                    bool has_bias) {
   std::vector<Part> parts = {Part::kQueryWeight, Part::kKeyWeight, Part::kValueWeight, Part::kOutputWeight};
   if (has_bias) parts.insert(parts.end(), {Part::kQueryBias, Part::kKeyBias, Part::kValueBias});
   std::vector<Trained> all;
   for (const Part part : parts) {
-    at::Tensor& value = weights.at({part, problem.layer});
-    value = value.detach().clone().set_requires_grad(true);
-    const at::Tensor& plain = value.detach();
-    all.push_back({.value = value,
-                   .gradient_mean = at::zeros_like(plain),
-                   .gradient_square = at::zeros_like(plain),
+    const at::Tensor master = weights.at({part, problem.layer}).clone();
+    all.push_back({.key = {part, problem.layer},
+                   .master = master,
+                   .gradient_mean = at::zeros_like(master),
+                   .gradient_square = at::zeros_like(master),
                    .steps = at::zeros({}, at::kFloat),
-                   .size = plain.square().mean().sqrt().item<double>()});
+                   .size = master.square().mean().sqrt().item<double>()});
   }
   return all;
 }
@@ -51,14 +60,21 @@ double rate_at(std::int64_t step, std::int64_t steps) {
   return kRate * 0.5 * (1 + std::cos(M_PI * (done - kWarmup) / (1 - kWarmup)));
 }
 
-void update(std::vector<Trained>& all, double rate) {
+// Puts the masters' values in place, to be differentiated by.
+void place(const std::vector<Trained>& all, model::Weights& weights) {
+  for (const Trained& trained : all)
+    weights[trained.key] =
+        trained.master.to(compute_type(trained.master), /*non_blocking=*/false, /*copy=*/true)
+            .set_requires_grad(true);
+}
+
+void update(std::vector<Trained>& all, const model::Weights& weights, double rate) {
   for (Trained& trained : all) {
-    at::Tensor plain = trained.value.detach();
+    const at::Tensor gradient = weights.at(trained.key).grad().to(trained.master.scalar_type());
     trained.steps += 1;
-    at::_fused_adam_({plain}, {trained.value.grad()}, {trained.gradient_mean}, {trained.gradient_square}, {},
+    at::_fused_adam_({trained.master}, {gradient}, {trained.gradient_mean}, {trained.gradient_square}, {},
                      {trained.steps}, rate * trained.size, kFirstBeta, kSecondBeta, /*weight_decay=*/0,
                      kEpsilon, /*amsgrad=*/false, /*maximize=*/false);
-    trained.value.mutable_grad().reset();
   }
 }
 
@@ -67,6 +83,12 @@ std::vector<std::int64_t> shuffled(std::int64_t count, RandomStream& stream) {
   std::iota(order.begin(), order.end(), 0);
   for (std::size_t i = order.size() - 1; i > 0; --i) std::swap(order[i], order[stream.below(i + 1)]);
   return order;
+}
+
+// What attention reads on windows `rows`.
+at::Tensor input_of(const RefitProblem& problem, const at::Tensor& rows) {
+  return model::DecoderLayer(problem.config, problem.fixed, problem.layer)
+      .attention_input(problem.student_stream_WTM.index_select(0, rows).to(problem.device()));
 }
 
 // Of the targets that are learned from.
@@ -84,6 +106,11 @@ double mean_square(const RefitProblem& problem) {
 AttentionLayer fit_reconstruct(const RefitProblem& problem, const AttentionLayer& student) {
   model::Weights weights = weights_with(problem, student);
   std::vector<Trained> trained = start_training(weights, problem, student.has_bias());
+  const at::ScalarType type = compute_type(trained.front().master);
+  for (auto& [key, weight] : weights) weight = weight.to(type);
+  const model::Rotation rotation = model::rotation_for(
+      at::empty({1}, problem.weight_T1.options().dtype(type)),
+      model::rotation_frequencies(problem.config, problem.weight_T1.options()), 0, problem.tokens());
   const model::DecoderLayer layer(problem.config, weights, problem.layer);
   const double scale = mean_square(problem);
   const std::int64_t batches = (problem.training + kBatch - 1) / kBatch;
@@ -96,20 +123,23 @@ AttentionLayer fit_reconstruct(const RefitProblem& problem, const AttentionLayer
       at::Tensor input_BTM, target_BTM;
       {
         const at::NoGradGuard no_grad;
-        input_BTM =
-            layer.attention_input(problem.student_stream_WTM.index_select(0, rows).to(problem.device()));
+        input_BTM = input_of(problem, rows).to(type);
         target_BTM = problem.target_WTM.index_select(0, rows).to(problem.device());
       }
       {
         const at::AutoGradMode with_gradients(true);
-        const at::Tensor output_BTM = layer.attention_output(layer.heads(input_BTM, problem.rotation));
-        const at::Tensor loss = ((output_BTM - target_BTM).square() * problem.weight_T1).mean() / scale;
+        place(trained, weights);
+        const at::Tensor output_BTM = layer.attention_output(layer.heads(input_BTM, rotation));
+        const at::Tensor loss =
+            ((output_BTM.to(target_BTM.scalar_type()) - target_BTM).square() * problem.weight_T1).mean() /
+            scale;
         loss.backward();
       }
-      update(trained, rate_at(step++, batches * kReconstructEpochs));
+      update(trained, weights, rate_at(step++, batches * kReconstructEpochs));
       if (problem.done) problem.done(3.0 * static_cast<double>(rows.size(0) * problem.tokens()));
     }
   }
+  for (const Trained& one : trained) weights[one.key] = one.master;
   return projections_of(problem, weights, student);
 }
 
