@@ -120,7 +120,8 @@ def main():
     for pair in range(options.pairs):
         copy_seconds, _ = timed(["sh", "-c", f"cp -r '{source}' '{copy}' && sync -f '{copy}'"])
         shutil.rmtree(copy)
-        convert_seconds, peak = timed([options.regroup, "convert", source, output, "--kv-heads", "8", "--quiet"])
+        convert_seconds, peak = timed([options.regroup, "convert", source, output, "--kv-heads", "8", "--method", "mean",
+                                           "--quiet"])
         shutil.rmtree(output)
         ratios.append(convert_seconds / copy_seconds)
         copies.append(copy_seconds)
