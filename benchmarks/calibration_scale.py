@@ -20,6 +20,7 @@ import machine
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LAYERS, WHOLE = 2, 32
+GROUPING_SECONDS = 120  # the default, of which these layers get their share
 
 
 def arguments():
@@ -49,7 +50,8 @@ def main():
     write_tokens(args.folder / "tokens.bin", args.tokens + 1024)
     command = ["/usr/bin/time", "-v", args.program, "convert", source, args.folder / "out", "--kv-heads", str(args.kv_heads),
                "--calibration", args.folder / "tokens.bin", "--calibration-tokens", str(args.tokens), "--refit", args.refit,
-               "--memory", args.memory, "--overwrite", "--quiet"]
+               "--memory", args.memory,
+               "--grouping-seconds", str(GROUPING_SECONDS * LAYERS / WHOLE), "--overwrite", "--quiet"]
     start = time.perf_counter()
     done = subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     seconds = time.perf_counter() - start
