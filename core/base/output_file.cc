@@ -1,14 +1,19 @@
 #include "core/base/output_file.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <utility>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/log.h"
+#include "core/base/units.h"
 
 namespace regroup {
 namespace {
@@ -74,6 +79,55 @@ void write_output_file(const fs::path& path, std::span<const std::byte> bytes, b
   }
   move_into_place(partial.path(), path, overwrite);
   sync_directory(directory_of(path));
+}
+
+void require_space(const fs::path& output, const fs::path& directory, std::uint64_t bytes) {
+  const std::uint64_t available = fs::space(directory).available;
+  if (available < bytes)
+    throw UserError({.where = output.string(),
+                     .what = "not enough room on its disk",
+                     .expected = human_bytes(static_cast<double>(bytes)),
+                     .found = human_bytes(static_cast<double>(available)),
+                     .remedy = "Free some room, or name a place on another disk"});
+}
+
+OutputFile::OutputFile(fs::path path, bool overwrite) : path_(std::move(path)), overwrite_(overwrite) {
+  sibling_ = directory_of(path_) / fmt::format(".{}.partial", path_.filename().string());
+  lock_path_ = sibling_ / "lock";
+  partial_ = sibling_ / "new";
+  std::error_code error;
+  fs::create_directory(sibling_, error);
+  lock_ = ::open(lock_path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (lock_ < 0)
+    throw UserError({.where = sibling_.string(), .what = "cannot be written", .found = std::strerror(errno)});
+  if (::flock(lock_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    ::close(lock_);
+    throw UserError({.where = path_.string(),
+                     .what = "another run is writing it",
+                     .remedy = "Wait for that run, or choose another name"});
+  }
+  if (::unlink(partial_.c_str()) == 0)
+    log_info(fmt::format("{}: removed what a killed run had begun", path_.string()));
+}
+
+OutputFile::~OutputFile() {
+  remove_sibling();
+}
+
+// Only what is ours: the folder stays if there is something else in it.
+void OutputFile::remove_sibling() noexcept {
+  if (lock_ < 0) return;
+  ::unlink(partial_.c_str());
+  ::unlink(lock_path_.c_str());
+  ::rmdir(sibling_.c_str());
+  ::close(std::exchange(lock_, -1));
+}
+
+void OutputFile::commit() {
+  check(lock_ >= 0, "an output file is committed once");
+  move_into_place(partial_, path_, overwrite_);
+  remove_sibling();
+  sync_directory(directory_of(path_));
 }
 
 void write_output_file(const fs::path& path, std::string_view text, bool overwrite) {

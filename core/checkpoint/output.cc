@@ -14,7 +14,7 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/log.h"
-#include "core/base/units.h"
+#include "core/base/output_file.h"
 #include "core/checkpoint/rename.h"
 
 namespace regroup::checkpoint {
@@ -203,13 +203,7 @@ void OutputDirectory::start_clean() {
 }
 
 void OutputDirectory::require_space(std::uint64_t bytes) const {
-  const std::uint64_t available = fs::space(partial_).available;
-  if (available < bytes)
-    throw UserError({.where = path_.string(),
-                     .what = "not enough room on its disk",
-                     .expected = human_bytes(static_cast<double>(bytes)),
-                     .found = human_bytes(static_cast<double>(available)),
-                     .remedy = "Free some room, or name a directory on another disk"});
+  regroup::require_space(path_, partial_, bytes);
 }
 
 void OutputDirectory::commit() {

@@ -60,5 +60,74 @@ TEST_F(OutputFile, FailsWithoutATrace) {
   EXPECT_EQ(files(), 1);
 }
 
+using LargeOutputFile = OutputFile;
+
+TEST_F(LargeOutputFile, AppearsWhenItIsCommitted) {
+  {
+    regroup::OutputFile output(directory_ / "a.gguf", false);
+    write_text(output.partial(), "begun");
+  }
+  EXPECT_EQ(files(), 0) << "nothing is left of what was not committed";
+  regroup::OutputFile output(directory_ / "a.gguf", false);
+  write_text(output.partial(), "whole");
+  EXPECT_FALSE(fs::exists(directory_ / "a.gguf"));
+  output.commit();
+  EXPECT_EQ(read_text(directory_ / "a.gguf"), "whole");
+  EXPECT_EQ(files(), 1);
+}
+
+TEST_F(LargeOutputFile, ReplacesOnlyWhenAsked) {
+  write_output_file(directory_ / "a.gguf", "old", false);
+  {
+    regroup::OutputFile output(directory_ / "a.gguf", false);
+    write_text(output.partial(), "new");
+    EXPECT_THROW(output.commit(), UserError);
+  }
+  EXPECT_EQ(read_text(directory_ / "a.gguf"), "old");
+  regroup::OutputFile output(directory_ / "a.gguf", true);
+  write_text(output.partial(), "new");
+  output.commit();
+  EXPECT_EQ(read_text(directory_ / "a.gguf"), "new");
+  EXPECT_EQ(files(), 1);
+}
+
+TEST_F(LargeOutputFile, IsWrittenByOneRunAtATime) {
+  const regroup::OutputFile first(directory_ / "a.gguf", true);
+  try {
+    const regroup::OutputFile second(directory_ / "a.gguf", true);
+    ADD_FAILURE() << "no UserError";
+  } catch (const UserError& error) {
+    EXPECT_NE(std::string(error.what()).find("another run is writing it"), std::string::npos) << error.what();
+  }
+  EXPECT_TRUE(fs::exists(first.partial().parent_path())) << "the first run's folder stays";
+}
+
+TEST_F(LargeOutputFile, ClearsWhatAKilledRunLeft) {
+  const fs::path sibling = directory_ / ".a.gguf.partial";
+  fs::create_directory(sibling);
+  write_text(sibling / "lock", "");
+  write_text(sibling / "new", "half");
+  write_text(sibling / "mine", "of somebody else");
+  {
+    regroup::OutputFile output(directory_ / "a.gguf", false);
+    EXPECT_FALSE(fs::exists(output.partial()));
+    write_text(output.partial(), "whole");
+    output.commit();
+  }
+  EXPECT_EQ(read_text(directory_ / "a.gguf"), "whole");
+  EXPECT_EQ(read_text(sibling / "mine"), "of somebody else");
+}
+
+TEST_F(LargeOutputFile, NeedsRoom) {
+  require_space("a.gguf", directory_.path(), 1);
+  try {
+    require_space("a.gguf", directory_.path(), std::uint64_t{1} << 62);
+    ADD_FAILURE() << "no UserError";
+  } catch (const UserError& error) {
+    EXPECT_NE(std::string(error.what()).find("a.gguf: not enough room on its disk"), std::string::npos)
+        << error.what();
+  }
+}
+
 }  // namespace
 }  // namespace regroup
