@@ -2,12 +2,15 @@
 
 #include <sentencepiece_processor.h>
 
+#include <bit>
+#include <cstring>
 #include <type_traits>
 #include <unordered_map>
 #include <utility>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/tokenizer/protobuf.h"
 #include "core/tokenizer/sentencepiece_cuts.h"
 
 namespace regroup::tokenizer {
@@ -17,6 +20,41 @@ static_assert(std::is_same_v<Token, int>, "the library's ids are ours");
 
 // Enough for several threads to share a book, and for most words of a part to have come before.
 constexpr std::size_t kPartBytes = 256 * 1024;
+
+// A SentencePiece message of sentencepiece_model.proto. Defaults are those of the .proto file.
+Piece read_piece(std::string_view message) {
+  Piece piece;
+  for_each_field(message, [&](const Field& field) {
+    if (field.number == 1) piece.text = field.bytes;
+    if (field.number == 2 && field.bytes.size() == sizeof(float)) {
+      static_assert(std::endian::native == std::endian::little);
+      std::memcpy(&piece.score, field.bytes.data(), sizeof(float));
+    }
+    if (field.number == 3) piece.kind = static_cast<PieceKind>(field.value);
+  });
+  return piece;
+}
+
+// The pieces, the kind of model (unigram unless it is said to be BPE) and whether it puts a space first.
+Vocabulary read_vocabulary(std::string_view model) {
+  constexpr std::uint64_t kUnigram = 1, kBpe = 2;
+  Vocabulary vocabulary{.model = "", .pre = "default", .space_prefix = true};
+  std::uint64_t model_type = kUnigram;
+  for_each_field(model, [&](const Field& field) {
+    if (field.number == 1) vocabulary.pieces.push_back(read_piece(field.bytes));
+    if (field.number == 2)
+      for_each_field(field.bytes, [&](const Field& trainer) {
+        if (trainer.number == 3) model_type = trainer.value;
+      });
+    if (field.number == 3)
+      for_each_field(field.bytes, [&](const Field& normalizer) {
+        if (normalizer.number == 3) vocabulary.space_prefix = normalizer.value != 0;
+      });
+  });
+  if (model_type == kUnigram) vocabulary.model = "t5";
+  if (model_type == kBpe) vocabulary.model = "llama";
+  return vocabulary;
+}
 
 class SentencePiece : public Tokenizer {
  public:
@@ -62,6 +100,17 @@ class SentencePiece : public Tokenizer {
   std::int64_t vocab_size() const override { return processor_.GetPieceSize(); }
   std::optional<Token> document_start() const override { return document_start_; }
   std::optional<Token> end_of_sequence() const override { return end_; }
+
+  Vocabulary vocabulary() const override {
+    Vocabulary vocabulary = read_vocabulary(processor_.serialized_model_proto());
+    const auto known = [](int id) { return id >= 0 ? std::optional<Token>(id) : std::nullopt; };
+    vocabulary.bos = document_start_ ? document_start_ : known(processor_.bos_id());
+    vocabulary.eos = end_;
+    vocabulary.unknown = known(processor_.unk_id());
+    vocabulary.padding = known(processor_.pad_id());
+    vocabulary.document_start = document_start_.has_value();
+    return vocabulary;
+  }
 
  private:
   SentencePiece(const std::filesystem::path& file, std::string_view model,

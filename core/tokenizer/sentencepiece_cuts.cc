@@ -3,80 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <optional>
 #include <string>
+
+#include "core/tokenizer/protobuf.h"
 
 namespace regroup::tokenizer {
 namespace {
 
 constexpr std::string_view kSpaceSymbol = "\xe2\x96\x81";  // U+2581, a space inside a piece
-
-// One field of a protocol buffer message: a number or bytes.
-struct Field {
-  std::uint64_t number = 0, value = 0;
-  std::string_view bytes;
-};
-
-std::optional<std::uint64_t> take_varint(std::string_view& message) {
-  std::uint64_t value = 0;
-  for (int shift = 0; shift < 64 && !message.empty(); shift += 7) {
-    const auto byte = static_cast<unsigned char>(message.front());
-    message.remove_prefix(1);
-    value |= static_cast<std::uint64_t>(byte & 0x7f) << shift;
-    if (byte < 0x80) return value;
-  }
-  return std::nullopt;
-}
-
-std::optional<std::string_view> take_bytes(std::string_view& message, std::uint64_t count) {
-  if (count > message.size()) return std::nullopt;
-  const std::string_view bytes = message.substr(0, count);
-  message.remove_prefix(count);
-  return bytes;
-}
-
-std::optional<Field> take_field(std::string_view& message) {
-  enum WireType : std::uint64_t { kVarint = 0, kFixed64 = 1, kBytes = 2, kFixed32 = 5 };
-  const auto tag = take_varint(message);
-  if (!tag) return std::nullopt;
-  Field field;
-  field.number = *tag >> 3;
-  std::optional<std::uint64_t> size;
-  switch (*tag & 7) {
-    case kVarint: {
-      const auto value = take_varint(message);
-      if (!value) return std::nullopt;
-      field.value = *value;
-      return field;
-    }
-    case kFixed64:
-      size = 8;
-      break;
-    case kFixed32:
-      size = 4;
-      break;
-    case kBytes:
-      size = take_varint(message);
-      break;
-    default:
-      break;
-  }
-  const auto bytes = size ? take_bytes(message, *size) : std::nullopt;
-  if (!bytes) return std::nullopt;
-  field.bytes = *bytes;
-  return field;
-}
-
-// Calls `visit` for every field; false if the message is malformed.
-template <typename Visit>
-bool for_each_field(std::string_view message, Visit visit) {
-  while (!message.empty()) {
-    const auto field = take_field(message);
-    if (!field) return false;
-    visit(*field);
-  }
-  return true;
-}
 
 // What of a ModelProto decides whether texts may be cut. Defaults are those of the .proto file.
 struct Spec {

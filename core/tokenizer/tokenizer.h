@@ -10,9 +10,9 @@
 #include <string_view>
 #include <vector>
 
-namespace regroup::tokenizer {
+#include "core/tokenizer/vocabulary.h"
 
-using Token = std::int32_t;
+namespace regroup::tokenizer {
 
 class Tokenizer {
  public:
@@ -29,6 +29,8 @@ class Tokenizer {
   // its class).
   virtual std::optional<Token> document_start() const = 0;
   virtual std::optional<Token> end_of_sequence() const = 0;
+  // Everything that another program needs to do the same.
+  virtual Vocabulary vocabulary() const = 0;
 };
 
 // From a model directory (tokenizer.model + tokenizer_config.json) or the tokenizer.model itself. UserError

@@ -97,6 +97,28 @@ TEST(SentencePiece, ReadsUnknownIdsAsTheUnknownToken) {
   EXPECT_EQ(tokenizer->decode(std::vector<Token>{512, -1}), tokenizer->decode(std::vector<Token>{0, 0}));
 }
 
+TEST(SentencePiece, TellsItsWholeVocabulary) {
+  for (const char* name : kModels) {
+    sentencepiece::SentencePieceProcessor reference;
+    ASSERT_TRUE(reference.Load((kGoldens / name).string()).ok());
+    const Vocabulary vocabulary = open_tokenizer(kGoldens / name)->vocabulary();
+    EXPECT_EQ(vocabulary.model, std::string(name) == "unigram.model" ? "t5" : "llama");
+    EXPECT_TRUE(vocabulary.space_prefix);
+    ASSERT_EQ(static_cast<int>(vocabulary.pieces.size()), reference.GetPieceSize());
+    for (int id = 0; id < reference.GetPieceSize(); ++id) {
+      const Piece& piece = vocabulary.pieces[static_cast<std::size_t>(id)];
+      EXPECT_EQ(piece.text, reference.IdToPiece(id));
+      EXPECT_EQ(piece.score, reference.GetScore(id));
+      EXPECT_EQ(piece.kind == PieceKind::kByte, reference.IsByte(id));
+      EXPECT_EQ(piece.kind == PieceKind::kControl, reference.IsControl(id));
+      EXPECT_EQ(piece.kind == PieceKind::kUnknown, reference.IsUnknown(id));
+    }
+    EXPECT_EQ(vocabulary.unknown, reference.unk_id());
+    EXPECT_EQ(vocabulary.eos, reference.eos_id());
+    EXPECT_EQ(vocabulary.document_start, reference.bos_id() >= 0);
+  }
+}
+
 TEST(OpenTokenizer, StartsDocumentsAsTheConfigurationSays) {
   const testing::TempDir temporary;
   const auto start = [&](const std::string& config) {
