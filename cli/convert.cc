@@ -65,6 +65,9 @@ Run declare_convert(CLI::App& app) {
                  "text or token shards like what the model was trained on: merges better for having seen it");
   app.add_option("--calibration-format", flags->calibration.format,
                  "of --calibration: auto, or a format's name");
+  app.add_flag("--generate-calibration", flags->calibration.generate,
+               "in place of --calibration: text that the model writes itself; the whole model is in memory "
+               "for it, and a large one takes hours on a CPU");
   app.add_flag("--no-bos", flags->no_bos, "documents do not start with the tokenizer's BOS");
   app.add_option("--calibration-tokens", flags->calibration.tokens, "tokens of it to look at")
       ->check(CLI::PositiveNumber)

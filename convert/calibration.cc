@@ -13,8 +13,6 @@
 namespace regroup::convert {
 namespace {
 
-constexpr std::int64_t kWindow = 512;
-
 data::TokenStream read_stream(const family::ModelDirectory& model, const CalibrationOptions& options) {
   std::unique_ptr<tokenizer::Tokenizer> tokenizer;
   if (data::needs_tokenizer(options.files, options.format)) tokenizer = tokenizer::open_tokenizer(model.path);
@@ -26,10 +24,19 @@ data::TokenStream read_stream(const family::ModelDirectory& model, const Calibra
 
 }  // namespace
 
+std::int64_t calibration_window(const family::ModelDirectory& model) {
+  constexpr std::int64_t kWindow = 512;
+  return std::min(kWindow, model.config.max_positions);
+}
+
+std::int64_t held_out_of(std::int64_t windows) {
+  return std::max<std::int64_t>(1, windows / 10);
+}
+
 CalibrationText read_calibration(const family::ModelDirectory& model, const CalibrationOptions& options,
                                  std::uint64_t seed) {
   const data::TokenStream stream = read_stream(model, options);
-  const std::int64_t length = std::min(kWindow, model.config.max_positions);
+  const std::int64_t length = calibration_window(model);
   const std::int64_t available = (std::ssize(stream.tokens) - length) / length;
   const std::int64_t windows = std::min(options.tokens / length, available);
   if (windows < 2)
@@ -41,8 +48,8 @@ CalibrationText read_calibration(const family::ModelDirectory& model, const Cali
     log_info(fmt::format("the calibration text makes {} windows of {} tokens; {} were asked for", windows,
                          length, options.tokens / length));
   CalibrationText text{.tokens_WT = at::empty({windows, length}, at::kLong),
-                       .held_out = std::max<std::int64_t>(1, windows / 10),
-                       .convention = stream.convention};
+                       .held_out = held_out_of(windows),
+                       .origin = stream.convention};
   const data::ShuffledWindows order(std::ssize(stream.tokens), length, seed);
   auto* out = text.tokens_WT.mutable_data_ptr<std::int64_t>();
   for (std::int64_t i = 0; i < windows; ++i)

@@ -48,8 +48,14 @@ MergeRecipe make_recipe(const family::ModelDirectory& model, const Plan& plan, s
 }
 
 PlanOptions plan_options(const ConvertOptions& options) {
+  if (options.calibration.generate && !options.calibration.files.empty())
+    throw UserError({.where = "--generate-calibration",
+                     .what = "either the model writes the text, or you give it",
+                     .found = "--calibration too",
+                     .remedy = "Leave one of them out"});
   PlanOptions plan = options.plan;
-  plan.calibrated = !options.calibration.files.empty();
+  plan.calibrated = options.calibration.any();
+  plan.own_text = options.calibration.generate;
   return plan;
 }
 
@@ -59,17 +65,24 @@ std::filesystem::path work_directory(std::filesystem::path output) {
   return output.parent_path() / fmt::format(".{}.layers", output.filename().string());
 }
 
+// None where nothing is merged by text.
+std::optional<CalibrationText> calibration_text(const family::ModelDirectory& model, const Plan& plan,
+                                                const ConvertOptions& options) {
+  if (!plan.options.calibrated || plan.count(Action::kMerge) == 0) return std::nullopt;
+  if (!options.calibration.generate) return read_calibration(model, options.calibration, options.seed);
+  return generate_calibration(model, options.calibration, options.device, options.seed);
+}
+
 MergedLayers merged_layers(const family::ModelDirectory& model, const Plan& plan, const MergeRecipe& recipe,
-                           const ConvertOptions& options) {
-  if (!plan.options.calibrated || plan.count(Action::kMerge) == 0) return merged_from_weights(model, recipe);
-  const CalibrationText text = read_calibration(model, options.calibration, options.seed);
+                           const ConvertOptions& options, const std::optional<CalibrationText>& text) {
+  if (!text) return merged_from_weights(model, recipe);
   return merged_from_text(model,
                           {.merge = recipe,
                            .options = options.calibration,
                            .refits = parse_refits(plan.options.refit),
                            .dtype = options.plan.dtype,
                            .device = options.device},
-                          text, work_directory(options.output));
+                          *text, work_directory(options.output));
 }
 
 // How texts become documents for this model, or why they cannot: said before a person trains on them.
@@ -102,7 +115,8 @@ std::string convert(const ConvertOptions& options, const Json& resolved) {
   require_another_place(options);
   checkpoint::OutputDirectory output(options.output, options.overwrite);
   output.require_space(written_bytes(model, plan));
-  MergedLayers layers = merged_layers(model, plan, recipe, options);
+  const std::optional<CalibrationText> text = calibration_text(model, plan, options);
+  MergedLayers layers = merged_layers(model, plan, recipe, options, text);
   const Executed executed = execute_plan(model, plan, layers, output.partial());
   write_text(output.partial() / "config.json",
              plan.config.kv_heads == model.config.kv_heads && !plan.options.dtype
@@ -111,13 +125,18 @@ std::string convert(const ConvertOptions& options, const Json& resolved) {
   for (const auto& file : plan.carried)
     checkpoint::copy_file_synced(model.path / file, output.partial() / file);
   write_text(output.partial() / kProvenanceFile,
-             to_text(provenance(model, plan, layers, executed, resolved)));
-  write_text(output.partial() / kCardFile, model_card(model, plan, executed));
+             to_text(provenance(model, plan, text ? &*text : nullptr, layers, executed, resolved)));
+  write_text(output.partial() / kCardFile, model_card(model, plan, text ? &*text : nullptr, executed));
   output.commit();
   std::filesystem::remove_all(work_directory(options.output));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  return plan_text(model, plan) +
-         fmt::format("{:<16}{} in {:.1f} s\n", "written", options.output.string(), seconds);
+  std::string summary = plan_text(model, plan) +
+                        fmt::format("{:<16}{} in {:.1f} s\n", "written", options.output.string(), seconds);
+  if (!text && plan.count(Action::kMerge) > 0)
+    summary += fmt::format("{:<16}{}\n", "loses less",
+                           "with text like the model's own (--calibration FILES), or that it writes itself "
+                           "(--generate-calibration)");
+  return summary;
 }
 
 std::vector<std::string> method_names() {

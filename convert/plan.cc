@@ -60,7 +60,8 @@ PlanOptions resolved(PlanOptions options) {
     throw UserError({.where = "--refit",
                      .what = "a refit looks at text",
                      .found = "no --calibration",
-                     .remedy = "Name text with --calibration, or leave --refit out"});
+                     .remedy = "Name text with --calibration, let the model write it with "
+                               "--generate-calibration, or leave --refit out"});
   return options;
 }
 
@@ -171,8 +172,10 @@ std::string plan_text(const ModelDirectory& model, const Plan& plan) {
                                       plan.config.kv_heads, plan.config.group()));
   line("method", plan.count(Action::kMerge) > 0
                      ? fmt::format("{}, from {}, groups by {}, refit {}", plan.options.method,
-                                   plan.options.calibrated ? "text" : "weights alone", plan.options.grouping,
-                                   plan.options.refit)
+                                   !plan.options.calibrated ? "weights alone"
+                                   : plan.options.own_text  ? "text that it writes itself"
+                                                            : "text",
+                                   plan.options.grouping, plan.options.refit)
                      : "none: nothing to merge");
   line("tensors",
        fmt::format("{} merged, {} converted to {}, {} copied byte for byte", plan.count(Action::kMerge),

@@ -15,7 +15,8 @@ namespace regroup::convert {
 
 // The text that a conversion may look at.
 struct CalibrationOptions {
-  std::vector<std::filesystem::path> files;  // text or token shards; none: from weights alone
+  std::vector<std::filesystem::path> files;  // text or token shards
+  bool generate = false;                     // in place of files: text that the model writes itself
   std::string format = "auto";
   bool document_start = true;
   std::int64_t tokens = 65536;
@@ -23,6 +24,8 @@ struct CalibrationOptions {
   // it out. Trained models often keep an attention sink there.
   double first_position_weight = 1;
   std::optional<std::uint64_t> memory;  // bytes to stay within; none: most of what the machine has left
+
+  bool any() const { return generate || !files.empty(); }  // else from weights alone
 };
 
 struct PlanOptions {
@@ -31,6 +34,7 @@ struct PlanOptions {
   std::string grouping;  // "contiguous", "cost", or a JSON file of groups; empty: the method's own choice
   double grouping_seconds = 120;  // for the costs of groups, all layers together
   bool calibrated = false;        // merged with the help of text
+  bool own_text = false;          // which the model wrote
   std::string refit;              // names in order, or "none"; empty: the best with text, none without
   std::optional<checkpoint::DType> dtype;       // of the written weights; none: each as it is stored
   std::optional<std::uint64_t> max_shard_size;  // bytes; none: files as the source has them

@@ -50,8 +50,8 @@ void add_layers(const MergedLayers& layers, Json& result) {
 
 }  // namespace
 
-Json provenance(const family::ModelDirectory& model, const Plan& plan, const MergedLayers& layers,
-                const Executed& executed, const Json& resolved) {
+Json provenance(const family::ModelDirectory& model, const Plan& plan, const CalibrationText* text,
+                const MergedLayers& layers, const Executed& executed, const Json& resolved) {
   Json record;
   record["command"] = "convert";
   record["version"] = version();
@@ -70,13 +70,19 @@ Json provenance(const family::ModelDirectory& model, const Plan& plan, const Mer
         {"cast", plan.count(Action::kCast)},
         {"copied", plan.count(Action::kCopy)}}},
       {"files", file_list(executed.output_files)}};
+  if (text)
+    record["result"]["calibration"] = {{"text", text->origin},
+                                       {"windows", text->windows()},
+                                       {"tokens_of_a_window", text->length()},
+                                       {"held_out_windows", text->held_out}};
   add_layers(layers, record["result"]);
   if (const auto earlier = model.path / kProvenanceFile; std::filesystem::exists(earlier))
     record["source"]["provenance"] = read_json(earlier);
   return record;
 }
 
-std::string model_card(const family::ModelDirectory& model, const Plan& plan, const Executed& executed) {
+std::string model_card(const family::ModelDirectory& model, const Plan& plan, const CalibrationText* text,
+                       const Executed& executed) {
   const auto before =
       static_cast<double>(family::kv_bytes_per_token(model.config, element_bytes(model.dtype())));
   const auto after = static_cast<double>(
@@ -97,6 +103,9 @@ std::string model_card(const family::ModelDirectory& model, const Plan& plan, co
         "`regroup eval` "
         "against the source says what was lost.\n\n",
         plan.options.method, merge_method(plan.options.method).summary);
+  if (text)
+    card += fmt::format("Merged and fitted by {} windows of {} tokens. Their text: {}.\n\n", text->windows(),
+                        text->length(), text->origin);
   card += "Source weights:\n\n";
   for (const FileRecord& file : executed.source_files)
     card += fmt::format("- `{}` sha256 `{}`\n", file.name, file.sha256);

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "convert/calibration.h"
 #include "convert/execute.h"
 #include "convert/plan.h"
 
@@ -12,10 +13,11 @@ inline constexpr std::string_view kProvenanceFile = "regroup.json";
 inline constexpr std::string_view kCardFile = "REGROUP.md";
 
 // Holds no time and no machine: the same inputs give the same bytes. A source that was itself written by
-// regroup has its own record inside.
-Json provenance(const family::ModelDirectory& model, const Plan& plan, const MergedLayers& layers,
-                const Executed& executed, const Json& resolved);
+// regroup has its own record inside. `text` is null for a merge from weights alone.
+Json provenance(const family::ModelDirectory& model, const Plan& plan, const CalibrationText* text,
+                const MergedLayers& layers, const Executed& executed, const Json& resolved);
 
-std::string model_card(const family::ModelDirectory& model, const Plan& plan, const Executed& executed);
+std::string model_card(const family::ModelDirectory& model, const Plan& plan, const CalibrationText* text,
+                       const Executed& executed);
 
 }  // namespace regroup::convert

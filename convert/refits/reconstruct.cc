@@ -9,8 +9,8 @@
 
 #include "convert/refits/refits.h"
 #include "core/base/random.h"
-#include "core/base/version.h"
 #include "core/model/decoder.h"
+#include "core/model/device.h"
 
 namespace regroup::convert {
 namespace {
@@ -32,8 +32,8 @@ struct Trained {
 // What the layer computes in: bfloat16 where that is several times faster, with masters and errors in
 // float32. Errors of a merge are far above its roundings, and targets are not rounded.
 at::ScalarType compute_type(const at::Tensor& master) {
-  const bool fast = master.is_cuda() || cpu_features().find("bf16") != std::string::npos;
-  return master.scalar_type() == at::kFloat && fast ? at::kBFloat16 : master.scalar_type();
+  const bool fast = master.scalar_type() == at::kFloat && model::fast_in_bfloat16(master.device());
+  return fast ? at::kBFloat16 : master.scalar_type();
 }
 
 std::vector<Trained> start_training(const model::Weights& weights, const RefitProblem& problem,

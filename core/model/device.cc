@@ -11,6 +11,7 @@
 
 #include "core/base/error.h"
 #include "core/base/memory.h"
+#include "core/base/version.h"
 
 namespace regroup::model {
 namespace {
@@ -66,6 +67,10 @@ at::Device open_device(const std::string& name) {
 std::uint64_t available_memory(at::Device device) {
   if (device.is_cpu()) return available_host_memory();
   return c10::getDeviceAllocator(device.type())->getMemoryInfo(device.index()).first;
+}
+
+bool fast_in_bfloat16(at::Device device) {
+  return device.is_cuda() || cpu_features().find("bf16") != std::string::npos;
 }
 
 at::ScalarType parse_dtype(const std::string& name, const std::string& flag) {

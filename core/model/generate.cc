@@ -1,5 +1,6 @@
 #include "core/model/generate.h"
 
+#include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
@@ -49,13 +50,56 @@ void validate_prompt(const family::ModelConfig& config, std::span<const Token> p
                      .remedy = "Model and tokenizer do not belong together"});
 }
 
-// Logits of the token after the last of `tokens_1T`, in fp64 on the CPU, [V].
-at::Tensor next_logits(const Decoder& decoder, const at::Tensor& tokens_1T, KvCache* cache) {
-  const at::Tensor last_1M = decoder.hidden_states(tokens_1T, cache).select(1, -1);
-  const at::Tensor logits_V = decoder.logits(last_1M).squeeze(0).to(at::kCPU, at::kDouble).contiguous();
-  if (!at::isfinite(logits_V).all().item<bool>())
+using Tokens = std::vector<Token>;
+
+// Ids [begin, end) of every row, [B, end - begin].
+at::Tensor columns(const std::vector<Tokens>& rows, std::size_t begin) {
+  const std::size_t count = rows.front().size() - begin;
+  const at::Tensor ids_BT =
+      at::empty({std::ssize(rows), static_cast<std::int64_t>(count)}, at::TensorOptions(at::kLong));
+  auto* out = ids_BT.mutable_data_ptr<std::int64_t>();
+  for (const Tokens& row : rows)
+    out = std::copy(row.begin() + static_cast<std::ptrdiff_t>(begin), row.end(), out);
+  return ids_BT;
+}
+
+// Logits of the token after the last of `tokens_BT`, in fp64 on the CPU, [B, V].
+at::Tensor next_logits(const Decoder& decoder, const at::Tensor& tokens_BT, KvCache* cache) {
+  const at::Tensor last_BM = decoder.hidden_states(tokens_BT, cache).select(1, -1);
+  const at::Tensor logits_BV = decoder.logits(last_BM).to(at::kCPU, at::kDouble).contiguous();
+  if (!at::isfinite(logits_BV).all().item<bool>())
     throw UserError({.where = "the model's logits are not finite", .remedy = "Choose a wider --dtype"});
-  return logits_V;
+  return logits_BV;
+}
+
+// Continues rows of equal length to `length` tokens, each from its stream, for as long as `accept` says so of
+// the tokens that would come next, which it may replace.
+void continue_rows(const Decoder& decoder, std::vector<Tokens>& rows, std::int64_t length,
+                   const GenerateOptions& options, std::vector<RandomStream>& streams,
+                   const std::function<bool(Tokens&)>& accept) {
+  const c10::NoGradGuard no_grad;
+  const at::TensorOptions weights = decoder.output_projection().options();
+  const std::int64_t batch = std::ssize(rows);
+  std::optional<KvCache> cache;
+  if (options.use_cache) cache.emplace(decoder.config(), batch, length, weights);
+  Tokens next(rows.size());
+  while (std::ssize(rows.front()) < length) {
+    const at::Tensor new_BT = columns(rows, cache ? static_cast<std::size_t>(cache->length()) : 0);
+    const at::Tensor logits_BV = next_logits(decoder, new_BT.to(weights.device()), cache ? &*cache : nullptr);
+    const auto* logits = logits_BV.const_data_ptr<double>();
+    const std::int64_t vocab = logits_BV.size(1);
+    at::parallel_for(0, batch, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        const std::span<const double> row(logits + i * vocab, static_cast<std::size_t>(vocab));
+        const auto index = static_cast<std::size_t>(i);
+        next[index] = options.temperature == 0
+                          ? likeliest_token(row)
+                          : sample_token(row, options.temperature, options.top_p, streams[index]);
+      }
+    });
+    if (!accept(next)) return;
+    for (std::size_t i = 0; i < rows.size(); ++i) rows[i].push_back(next[i]);
+  }
 }
 
 std::string_view stored_type_name(const family::ModelDirectory& model) {
@@ -111,32 +155,35 @@ std::vector<Token> generate(const Decoder& decoder, std::span<const Token> promp
                             const GenerateOptions& options, const std::function<void(Token)>& emit) {
   validate(options);
   validate_prompt(decoder.config(), prompt);
-  const c10::NoGradGuard no_grad;
-  const at::TensorOptions weights = decoder.output_projection().options();
   const auto length = static_cast<std::int64_t>(prompt.size());
-  const std::int64_t last = std::min(length + options.max_new_tokens, decoder.config().max_positions);
-  std::optional<KvCache> cache;
-  if (options.use_cache) cache.emplace(decoder.config(), 1, last, weights);
+  std::vector<Tokens> text = {Tokens(prompt.begin(), prompt.end())};
+  std::vector<RandomStream> stream = {RandomStream(options.seed, "generate")};
+  continue_rows(decoder, text, std::min(length + options.max_new_tokens, decoder.config().max_positions),
+                options, stream, [&](const Tokens& next) {
+                  if (next.front() == end) return false;
+                  if (emit) emit(next.front());
+                  return true;
+                });
+  return {text.front().begin() + length, text.front().end()};
+}
 
-  RandomStream stream(options.seed, "generate");
-  std::vector<std::int64_t> text(prompt.begin(), prompt.end());
-  std::vector<Token> generated;
-  while (static_cast<std::int64_t>(text.size()) < last) {
-    const std::size_t seen = cache ? static_cast<std::size_t>(cache->length()) : 0;
-    const at::Tensor new_1T =
-        at::tensor(at::ArrayRef<std::int64_t>(text).slice(seen), at::kLong).unsqueeze(0).to(weights.device());
-    const at::Tensor logits_V = next_logits(decoder, new_1T, cache ? &*cache : nullptr);
-    const std::span<const double> logits(logits_V.const_data_ptr<double>(),
-                                         static_cast<std::size_t>(logits_V.numel()));
-    const Token token = options.temperature == 0
-                            ? likeliest_token(logits)
-                            : sample_token(logits, options.temperature, options.top_p, stream);
-    if (token == end) break;
-    text.push_back(token);
-    generated.push_back(token);
-    if (emit) emit(token);
+void generate_rows(const Decoder& decoder, std::vector<Tokens>& rows, std::int64_t length,
+                   const DocumentMarks& marks, const GenerateOptions& options, std::int64_t first,
+                   const std::function<void(std::int64_t)>& done) {
+  validate(options);
+  std::vector<RandomStream> streams;
+  for (const Tokens& row : rows) {
+    validate_prompt(decoder.config(), row);
+    check(row.size() == rows.front().size(), "rows that are continued together are equally long");
+    streams.emplace_back(options.seed, fmt::format("generate/{}", first++));
   }
-  return generated;
+  check(length <= decoder.config().max_positions, "a row longer than the model's positions");
+  continue_rows(decoder, rows, length, options, streams, [&](Tokens& next) {
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      if (rows[i].back() == marks.end) next[i] = marks.start;
+    if (done) done(std::ssize(next));
+    return true;
+  });
 }
 
 void generate_text(const TextModel& model, std::string_view prompt, const GenerateOptions& options,

@@ -32,6 +32,19 @@ std::vector<tokenizer::Token> generate(const Decoder& decoder, std::span<const t
                                        std::optional<tokenizer::Token> end, const GenerateOptions& options,
                                        const std::function<void(tokenizer::Token)>& emit = {});
 
+// What stands between documents in a row of tokens.
+struct DocumentMarks {
+  tokenizer::Token start = 0;
+  std::optional<tokenizer::Token> end;  // none: the model itself writes `start` where a document ends
+};
+
+// Continues all of `rows`, which are equally long, to `length` tokens at once: one pass of the model a token.
+// A document that ends is followed by another. Row i is drawn from its own random stream, named
+// "generate/(first + i)". `done` is told of every token. UserErrors as of generate().
+void generate_rows(const Decoder& decoder, std::vector<std::vector<tokenizer::Token>>& rows,
+                   std::int64_t length, const DocumentMarks& marks, const GenerateOptions& options,
+                   std::int64_t first = 0, const std::function<void(std::int64_t)>& done = {});
+
 // Where the text comes from and how it is computed.
 struct TextModel {
   std::filesystem::path directory;  // weights and tokenizer

@@ -11,6 +11,23 @@ namespace regroup::model {
 
 using tokenizer::Token;
 
+namespace {
+
+// In proportion to `weights`; they need no order for that.
+Token drawn(std::span<const double> weights, RandomStream& stream) {
+  double left = stream.uniform() * std::reduce(weights.begin(), weights.end());
+  std::size_t last = 0;  // the last that can be drawn, should roundings leave something
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    if (weights[i] == 0) continue;
+    last = i;
+    left -= weights[i];
+    if (left < 0) break;
+  }
+  return static_cast<Token>(last);
+}
+
+}  // namespace
+
 Token likeliest_token(std::span<const double> logits) {
   return static_cast<Token>(std::ranges::max_element(logits) - logits.begin());
 }
@@ -20,6 +37,7 @@ Token sample_token(std::span<const double> logits, double temperature, double to
   const double highest = std::ranges::max(logits);
   std::vector<double> weights;
   for (const double logit : logits) weights.push_back(std::exp((logit - highest) / temperature));
+  if (top_p == 1) return drawn(weights, stream);
   std::vector<Token> order(logits.size());
   std::iota(order.begin(), order.end(), 0);
   std::ranges::stable_sort(order, std::greater(),

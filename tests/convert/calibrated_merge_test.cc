@@ -82,7 +82,7 @@ TEST_F(CalibratedMerge, EveryRefitLowersTheErrorItIsJudgedBy) {
 // Token 0 stands first in every window and nowhere else: left out of the statistics, it may mean anything to
 // the first layer.
 TEST_F(CalibratedMerge, TheFirstPositionCountsAsMuchAsAskedFor) {
-  CalibrationText text{.tokens_WT = at::empty({8, 32}, at::kLong), .held_out = 1, .convention = ""};
+  CalibrationText text{.tokens_WT = at::empty({8, 32}, at::kLong), .held_out = 1, .origin = ""};
   RandomStream stream(4, "ids");
   for (std::int64_t i = 0; i < text.tokens_WT.numel(); ++i)
     text.tokens_WT.mutable_data_ptr<std::int64_t>()[i] = 1 + static_cast<std::int64_t>(stream.below(39));
@@ -164,6 +164,124 @@ TEST_F(CalibratedMerge, EveryMethodCanBeCalibratedAndRefitted) {
     EXPECT_EQ(result["refits"].size(), 3u) << method.name;
     EXPECT_EQ(result["method"], method.name);
   }
+}
+
+// The tiny model with a token that documents start with.
+class GeneratedCalibration : public CalibratedMerge {
+ protected:
+  void SetUp() override {
+    CalibratedMerge::SetUp();
+    set("bos_token_id", 1);
+  }
+
+  void set(const std::string& key, const Json& value) const {
+    Json config = read_json(folder_ / "source/config.json");
+    config[key] = value;
+    fs::remove(folder_ / "source/config.json");
+    write_text(folder_ / "source/config.json", to_text(config));
+  }
+
+  ConvertOptions generating(const std::string& out, std::uint64_t seed = 0) const {
+    ConvertOptions result = options(out);
+    result.calibration = {.generate = true, .tokens = 64 * 20};
+    result.seed = seed;
+    return result;
+  }
+
+  at::Tensor text(std::uint64_t seed, std::int64_t tokens = 64 * 20) const {
+    return generate_calibration(family::open_model(folder_ / "source"), {.generate = true, .tokens = tokens},
+                                "cpu", seed)
+        .tokens_WT;
+  }
+};
+
+TEST_F(GeneratedCalibration, IsDeterminedByTheSeedAndRecorded) {
+  const std::string first = weights_in(run(generating("a")));
+  EXPECT_EQ(weights_in(run(generating("b"))), first);
+  EXPECT_NE(weights_in(run(generating("c", 7))), first);
+  const Json record = read_json(folder_ / "c/regroup.json")["result"]["calibration"];
+  EXPECT_CONTAINS(record["text"].get<std::string>(), "written by the source itself");
+  EXPECT_CONTAINS(record["text"].get<std::string>(), "seed 7");
+  EXPECT_EQ(record["windows"], 20);
+  EXPECT_EQ(record["tokens_of_a_window"], 64);
+  EXPECT_EQ(record["held_out_windows"], 2);
+  EXPECT_CONTAINS(read_text(folder_ / "c/REGROUP.md"),
+                  "20 windows of 64 tokens. Their text: written by the source itself");
+}
+
+TEST_F(GeneratedCalibration, EveryWindowIsATextOfItsOwn) {
+  const at::Tensor text_WT = text(0);
+  ASSERT_EQ(text_WT.sizes(), at::IntArrayRef({20, 64}));
+  EXPECT_TRUE(text_WT.select(1, 0).eq(1).all().item<bool>());
+  for (std::int64_t i = 0; i < 20; ++i)
+    for (std::int64_t j = 0; j < i; ++j) EXPECT_FALSE(at::equal(text_WT[i], text_WT[j])) << i << ' ' << j;
+  EXPECT_TRUE(at::equal(text(0, 64 * 10), text_WT.narrow(0, 0, 10))) << "more windows change none";
+}
+
+// A model whose next token depends on the last alone: pairs must come as often as it says.
+TEST_F(GeneratedCalibration, IsDrawnFromTheModelsOwnDistribution) {
+  auto tensors = testing::tiny_llama_tensors(kShape);
+  for (auto& [name, tensor] : tensors)
+    if (name.find("o_proj") != std::string::npos || name.find("down_proj") != std::string::npos)
+      tensor.zero_();
+  testing::write_llama(kShape, tensors, folder_ / "other");
+  fs::copy_file(folder_ / "source/config.json", folder_ / "other/config.json",
+                fs::copy_options::overwrite_existing);
+  const auto model = family::open_model(folder_ / "other");
+  const at::Tensor text_WT =
+      generate_calibration(model, {.generate = true, .tokens = 64 * 400}, "cpu", 0).tokens_WT;
+  const at::Tensor token_VM = tensors.at("model.embed_tokens.weight");
+  const at::Tensor normed_VM =
+      token_VM / token_VM.square().mean(-1, true).add(1e-6).sqrt() * tensors.at("model.norm.weight");
+  const at::Tensor expected_VV =
+      at::linear(normed_VM, tensors.at("lm_head.weight")).softmax(-1).to(at::kDouble);
+  at::Tensor counts_VV = at::zeros({kShape.vocab, kShape.vocab}, at::kDouble);
+  const at::Tensor from = text_WT.narrow(1, 0, 63).flatten(), to = text_WT.narrow(1, 1, 63).flatten();
+  counts_VV.index_put_({from, to}, at::ones({from.size(0)}, at::kDouble), /*accumulate=*/true);
+  const at::Tensor wanted_VV = counts_VV.sum(1, true) * expected_VV;
+  const double chi_square = ((counts_VV - wanted_VV).square() / wanted_VV.clamp_min(1e-9))
+                                .masked_fill(wanted_VV < 5, 0)
+                                .sum()
+                                .item<double>();
+  const double cells = wanted_VV.ge(5).sum().item<double>();
+  ASSERT_GT(cells, 200);
+  EXPECT_LT(chi_square, cells + 5 * std::sqrt(2 * cells));
+}
+
+TEST_F(GeneratedCalibration, DocumentsStartWithWhatTheConfigurationNames) {
+  set("bos_token_id", nullptr);
+  set("eos_token_id", 5);
+  EXPECT_TRUE(text(0).select(1, 0).eq(5).all().item<bool>());
+  set("eos_token_id", nullptr);
+  EXPECT_CONTAINS(user_error_of([&] { text(0); }), "Set bos_token_id in config.json");
+}
+
+TEST_F(GeneratedCalibration, RefusesWhatItCannotDo) {
+  ConvertOptions both = generating("out");
+  both.calibration.files = {folder_ / "tokens"};
+  const std::string message =
+      "--generate-calibration: either the model writes the text, or you give it: found --calibration too. "
+      "Leave one of them out";
+  EXPECT_EQ(user_error_of([&] { run(both); }), message);
+  EXPECT_EQ(user_error_of([&] { describe(both); }), message);
+  EXPECT_CONTAINS(user_error_of([&] { text(0, 64); }),
+                  "--calibration-tokens: too few: expected at least 128, found 64");
+  ConvertOptions tight = generating("out");
+  tight.calibration.memory = 1000;
+  const std::string memory = user_error_of([&] { run(tight); });
+  EXPECT_CONTAINS(memory, "the whole model does not fit into memory to write text: expected at most 1000 B");
+  EXPECT_CONTAINS(memory, "Give text with --calibration");
+  EXPECT_FALSE(fs::exists(folder_ / "out"));
+}
+
+TEST_F(CalibratedMerge, AMergeFromWeightsSaysThatTextWouldLoseLess) {
+  ConvertOptions without = options("out");
+  EXPECT_EQ(convert(without, Json::object()).find("loses less"), std::string::npos);
+  without.overwrite = true;
+  without.calibration.files.clear();
+  EXPECT_CONTAINS(convert(without, Json::object()), "--generate-calibration");
+  without.plan.kv_heads = kShape.kv_heads;
+  EXPECT_EQ(convert(without, Json::object()).find("loses less"), std::string::npos) << "nothing is lost";
 }
 
 TEST_F(CalibratedMerge, ARefitWithoutTextIsRefused) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <limits>
 
 #include "core/model/decoder.h"
 #include "core/model/sample.h"
@@ -64,6 +65,53 @@ TEST(Generate, SampledTextIsDeterminedByItsSeed) {
   EXPECT_NE(sampled(3), sampled(4));
 }
 
+TEST(Generate, RowsAreContinuedTogetherAsEachWouldBeAlone) {
+  const family::ModelConfig config = testing::small_config();
+  const Decoder decoder(config, testing::random_weights(config));
+  std::vector<Tokens> rows = {{1, 7}, {30, 2}, {9, 9}};
+  const std::vector<Tokens> prompts = rows;
+  std::int64_t done = 0;
+  generate_rows(decoder, rows, 22, {.start = 1}, {}, 0, [&](std::int64_t tokens) { done += tokens; });
+  EXPECT_EQ(done, 3 * 20);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    Tokens alone = prompts[i];
+    for (const Token token : generate(decoder, prompts[i], std::nullopt, {.max_new_tokens = 20}))
+      alone.push_back(token);
+    EXPECT_EQ(rows[i], alone) << i;
+  }
+}
+
+TEST(Generate, ARowIsDrawnFromItsOwnStream) {
+  const family::ModelConfig config = testing::small_config();
+  const Decoder decoder(config, testing::random_weights(config));
+  const auto drawn = [&](std::size_t count, std::int64_t first, std::uint64_t seed) {
+    std::vector<Tokens> rows(count, {1});
+    generate_rows(decoder, rows, 24, {.start = 1}, {.temperature = 1, .seed = seed}, first);
+    return rows;
+  };
+  const auto rows = drawn(3, 0, 5);
+  EXPECT_NE(rows[0], rows[1]);
+  EXPECT_NE(rows[1], rows[2]);
+  EXPECT_EQ(drawn(2, 1, 5), std::vector<Tokens>(rows.begin() + 1, rows.end()));
+  EXPECT_NE(drawn(3, 0, 6), rows);
+}
+
+TEST(Generate, ADocumentThatEndsIsFollowedByAnother) {
+  const family::ModelConfig config = testing::small_config();
+  const Decoder decoder(config, testing::random_weights(config));
+  std::vector<Tokens> rows(8, {1});
+  constexpr Token kEnd = 2, kStart = 41;
+  generate_rows(decoder, rows, 64, {.start = kStart, .end = kEnd}, {.temperature = 2});
+  int ends = 0;
+  for (const Tokens& row : rows)
+    for (std::size_t i = 1; i + 1 < row.size(); ++i) {
+      if (row[i] != kEnd) continue;
+      EXPECT_EQ(row[i + 1], kStart);
+      ++ends;
+    }
+  EXPECT_GE(ends, 3);
+}
+
 TEST(Generate, StopsAtTheEndOfSequenceAndAtTheLastPosition) {
   const family::ModelConfig config = testing::small_config();
   const Decoder decoder(config, testing::random_weights(config));
@@ -118,6 +166,13 @@ TEST(Sample, DrawsInProportion) {
     const double p = std::exp(logits[i] / 2) / total;
     EXPECT_NEAR(drawn[i], kDraws * p, 4 * std::sqrt(kDraws * p * (1 - p))) << i;
   }
+}
+
+TEST(Sample, NeverDrawsWhatIsImpossible) {
+  const double never = -std::numeric_limits<double>::infinity();
+  RandomStream stream(1, "test");
+  for (int i = 0; i < 100; ++i)
+    EXPECT_EQ(sample_token(std::vector<double>{never, 0, never, never}, 1, 1, stream), 1);
 }
 
 TEST(Sample, KeepsToTheNucleus) {
