@@ -7,6 +7,7 @@ namespace regroup::cli {
 // Each is defined in the file of its name.
 Run declare_convert(CLI::App& app);
 Run declare_eval(CLI::App& app);
+Run declare_export(CLI::App& app);
 Run declare_generate(CLI::App& app);
 Run declare_inspect(CLI::App& app);
 Run declare_tokenize(CLI::App& app);
@@ -22,6 +23,7 @@ std::span<const Command> commands() {
               declare_eval},
       Command{"generate", "continue a text with a model", declare_generate},
       Command{"tokenize", "turn text into a token shard", declare_tokenize},
+      Command{"export", "write a checkpoint as a GGUF file for llama.cpp", declare_export},
   };
   return all;
 }
