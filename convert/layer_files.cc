@@ -82,7 +82,7 @@ void LayerFiles::write(std::int64_t layer, const MergedLayer& merged) const {
 }
 
 MergedLayer LayerFiles::read(std::int64_t layer) const {
-  const checkpoint::SafetensorsReader reader(path_of(layer));
+  const checkpoint::TensorFile reader = checkpoint::open_safetensors(path_of(layer));
   MergedLayer merged;
   for (const auto& info : reader.header().tensors) {
     at::Tensor values = at::empty(info.shape, model::scalar_type(info.dtype));

@@ -91,8 +91,9 @@ PlannedTensor plan_tensor(const ModelDirectory& model, const ModelTensor& tensor
 // The source's files again, each with the tensors that it had, in the order it had them.
 std::vector<PlannedShard> shards_as_stored(const ModelDirectory& model, const PlanOptions& options) {
   std::vector<PlannedShard> shards;
-  for (const auto& file : model.checkpoint.files())
-    shards.push_back({.file_name = file.path().filename().string(), .metadata = file.header().metadata});
+  for (std::size_t file = 0; file < model.checkpoint.files().size(); ++file)
+    shards.push_back({.file_name = model.checkpoint.safetensors_name(file),
+                      .metadata = model.checkpoint.files()[file].header().metadata});
   for (const ModelTensor& tensor : model.tensors)
     shards[tensor.stored.file].tensors.push_back(plan_tensor(model, tensor, options));
   return shards;

@@ -75,7 +75,7 @@ data::TokenStream read_stream(const Options& options, const family::ModelDirecto
 std::string hash_weights(const checkpoint::Checkpoint& checkpoint) {
   Sha256 hash;
   std::vector<std::byte> buffer(1 << 20);
-  for (const checkpoint::SafetensorsReader& reader : checkpoint.files()) {
+  for (const checkpoint::TensorFile& reader : checkpoint.files()) {
     const File file = File::open_for_reading(reader.path());
     const std::uint64_t size = file.size();
     for (std::uint64_t at = 0; at < size; at += buffer.size()) {
@@ -109,8 +109,7 @@ Inputs open_inputs(const Options& options) {
 ModelFacts facts_of(const family::ModelDirectory& model) {
   const checkpoint::DType dtype = model.dtype();
   std::uint64_t bytes = 0;
-  for (const checkpoint::SafetensorsReader& file : model.checkpoint.files())
-    bytes += fs::file_size(file.path());
+  for (const checkpoint::TensorFile& file : model.checkpoint.files()) bytes += fs::file_size(file.path());
   return {.name = {},
           .path = model.path,
           .family = std::string(model.family->name),

@@ -78,9 +78,7 @@ void write_weights(const std::filesystem::path& directory, const family::ModelDi
     std::vector<const ModelTensor*> tensors;
     for (const ModelTensor& tensor : model.tensors)
       if (tensor.stored.file == file) tensors.push_back(&tensor);
-    std::ranges::sort(tensors, {}, [](const ModelTensor* tensor) { return tensor->stored.info->begin; });
-    checkpoint::Shard shard{.file_name = model.checkpoint.files()[file].path().filename().string(),
-                            .tensors = {}};
+    checkpoint::Shard shard{.file_name = model.checkpoint.safetensors_name(file), .tensors = {}};
     for (const ModelTensor* tensor : tensors) shard.tensors.push_back(source.info(*tensor));
     checkpoint::SafetensorsWriter writer(directory / shard.file_name, shard.tensors,
                                          model.checkpoint.files()[file].header().metadata);

@@ -50,7 +50,7 @@ std::string write_tensors(const std::filesystem::path& path, const Parameters& p
 }
 
 void read_tensors(const std::filesystem::path& path, Parameters& parameters, const WeightNames& names) {
-  const checkpoint::SafetensorsReader reader(path);
+  const checkpoint::TensorFile reader = checkpoint::open_safetensors(path);
   std::map<std::string_view, const checkpoint::TensorInfo*> stored;
   for (const checkpoint::TensorInfo& info : reader.header().tensors) stored[info.name] = &info;
   for (const Kind& kind : kKinds)

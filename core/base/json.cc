@@ -35,4 +35,13 @@ std::string to_text(const Json& json) {
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+bool is_utf8(std::string_view text) {
+  try {
+    Json(text).dump();  // the library's own check
+    return true;
+  } catch (const Json::exception&) {
+    return false;
+  }
+}
+
 }  // namespace regroup

@@ -20,4 +20,6 @@ Json read_json(const std::filesystem::path& path);
 // Two spaces, newline at the end. Bytes that are no UTF-8 (in a path) become U+FFFD.
 std::string to_text(const Json& json);
 
+bool is_utf8(std::string_view text);
+
 }  // namespace regroup

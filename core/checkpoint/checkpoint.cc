@@ -9,16 +9,31 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/checkpoint/json_events.h"
+#include "core/checkpoint/safetensors.h"
+#include "core/checkpoint/sharding.h"
+#include "core/checkpoint/torch_file.h"
 
 namespace regroup::checkpoint {
+
+// How transformers calls the files of a format.
+struct Format {
+  std::string_view single, index, extension;
+  TensorFile (*open)(const std::filesystem::path& path);
+};
+
 namespace {
 
 namespace fs = std::filesystem;
 
+// In the order in which transformers looks for them.
+constexpr std::array<Format, 2> kFormats = {
+    {{kSingleFile, kIndexFile, ".safetensors", open_safetensors},
+     {"pytorch_model.bin", "pytorch_model.bin.index.json", ".bin", open_torch_file}}};
+
 // Keeps the weight_map of an index and passes over everything else.
 class IndexVisitor final : public JsonVisitor {
  public:
-  explicit IndexVisitor(const std::string& where) : where_(where) {}
+  IndexVisitor(const std::string& where, std::string_view extension) : where_(where), extension_(extension) {}
   std::map<std::string, std::string> weight_map;
   bool found = false;
 
@@ -69,9 +84,9 @@ class IndexVisitor final : public JsonVisitor {
     if (leaves || control)
       fail(fmt::format("'weight_map' sends {} to {}, which is not inside the model's directory",
                        in_quotes(key_), in_quotes(name)));
-    if (path.extension() != ".safetensors")
-      fail(fmt::format("'weight_map' sends {} to {}, which is not a .safetensors file", in_quotes(key_),
-                       in_quotes(name)));
+    if (path.extension() != extension_)
+      fail(fmt::format("'weight_map' sends {} to {}, which is not a {} file", in_quotes(key_),
+                       in_quotes(name), extension_));
   }
 
   [[noreturn]] void fail(std::string what) const {
@@ -79,6 +94,7 @@ class IndexVisitor final : public JsonVisitor {
   }
 
   const std::string& where_;
+  std::string_view extension_;
   std::size_t depth_ = 0;
   bool in_map_ = false;
   std::string key_;
@@ -104,8 +120,8 @@ std::vector<std::string> other_weights(const fs::path& directory) {
                                             {"adapter_model.bin", "an adapter"},
                                             {".safetensors.index.json", "an index under another name"},
                                             {".safetensors", "safetensors under another name"},
-                                            {".bin.index.json", "index of a PyTorch pickle"},
-                                            {".bin", "PyTorch pickle"},
+                                            {".bin.index.json", "an index under another name"},
+                                            {".bin", "PyTorch pickle under another name"},
                                             {".pt", "PyTorch pickle"},
                                             {".pth", "PyTorch pickle"},
                                             {".ckpt", "PyTorch pickle or TensorFlow"},
@@ -127,13 +143,14 @@ std::vector<std::string> other_weights(const fs::path& directory) {
   const std::vector<std::string> found = other_weights(directory);
   const bool adapter =
       std::ranges::any_of(found, [](const std::string& name) { return name.starts_with("adapter_model."); });
-  throw UserError({.where = directory.string(),
-                   .what = "no weights that can be read",
-                   .expected = fmt::format("{} or {}", kSingleFile, kIndexFile),
-                   .found = found.empty() ? "neither" : list_some(found),
-                   .remedy = adapter         ? "Merge the adapter into its base model first"
-                             : found.empty() ? ""
-                                             : "Save the model as safetensors first"});
+  throw UserError(
+      {.where = directory.string(),
+       .what = "no weights that can be read",
+       .expected = fmt::format("{} or {}, or an index of either", kFormats[0].single, kFormats[1].single),
+       .found = found.empty() ? "none of them" : list_some(found),
+       .remedy = adapter         ? "Merge the adapter into its base model first"
+                 : found.empty() ? ""
+                                 : "Save the model as safetensors first"});
 }
 
 // The shards of an index as far as they can be opened, and everything that is wrong with the set of them.
@@ -141,17 +158,17 @@ class ShardCheck {
  public:
   explicit ShardCheck(std::map<std::string, std::string> weight_map) : weight_map_(std::move(weight_map)) {}
 
-  std::vector<SafetensorsReader> open_files(const fs::path& directory) {
+  std::vector<TensorFile> open_files(const fs::path& directory, const Format& format) {
     std::set<std::string> names;
     for (const auto& [tensor, file] : weight_map_) names.insert(file);
-    std::vector<SafetensorsReader> files;
+    std::vector<TensorFile> files;
     for (const std::string& name : names) {
       try {
         if (!is_there(directory / name)) {
           problems_.push_back(in_quotes(name) + " is not there");
           continue;
         }
-        files.emplace_back(directory / name);
+        files.push_back(format.open(directory / name));
         file_names_.push_back(name);
       } catch (const UserError& error) {
         problems_.emplace_back(error.what());
@@ -160,7 +177,7 @@ class ShardCheck {
     return files;
   }
 
-  void compare(const std::vector<SafetensorsReader>& files) {
+  void compare(const std::vector<TensorFile>& files) {
     std::map<std::string_view, std::string_view> home;
     for (std::size_t i = 0; i < files.size(); ++i)
       for (const TensorInfo& tensor : files[i].header().tensors) compare(tensor, file_names_[i], home);
@@ -193,8 +210,9 @@ class ShardCheck {
 
 }  // namespace
 
-std::map<std::string, std::string> parse_index(std::string_view text, const std::string& where) {
-  IndexVisitor visitor(where);
+std::map<std::string, std::string> parse_index(std::string_view text, const std::string& where,
+                                               std::string_view extension) {
+  IndexVisitor visitor(where, extension);
   visit_json(text, where, visitor);
   if (!visitor.found) throw UserError({.where = where, .what = "not an index: it has no 'weight_map'"});
   if (visitor.weight_map.empty()) throw UserError({.where = where, .what = "'weight_map' is empty"});
@@ -209,23 +227,28 @@ Checkpoint Checkpoint::open(const fs::path& directory) {
                      .remedy = "Give the directory that holds config.json and the weights"});
   Checkpoint checkpoint;
   checkpoint.directory_ = directory;
-  if (is_there(directory / kSingleFile))
-    checkpoint.files_.emplace_back(directory / kSingleFile);
-  else if (is_there(directory / kIndexFile))
-    checkpoint.open_shards();
-  else
-    fail_without_weights(directory);
+  for (const Format& format : kFormats) {
+    if (is_there(directory / format.single))
+      checkpoint.files_.push_back(format.open(directory / format.single));
+    else if (is_there(directory / format.index))
+      checkpoint.open_shards(format);
+    else
+      continue;
+    checkpoint.format_ = &format;
+    break;
+  }
+  if (!checkpoint.format_) fail_without_weights(directory);
   for (std::size_t i = 0; i < checkpoint.files_.size(); ++i)
     for (const TensorInfo& tensor : checkpoint.files_[i].header().tensors)
       checkpoint.tensors_.emplace(tensor.name, StoredTensor{&tensor, i});
   return checkpoint;
 }
 
-void Checkpoint::open_shards() {
-  const fs::path index = directory_ / kIndexFile;
+void Checkpoint::open_shards(const Format& format) {
+  const fs::path index = directory_ / format.index;
   sharded_ = true;
-  ShardCheck shards(parse_index(read_text(index), index.string()));
-  files_ = shards.open_files(directory_);
+  ShardCheck shards(parse_index(read_text(index), index.string(), format.extension));
+  files_ = shards.open_files(directory_, format);
   shards.compare(files_);
   if (!shards.problems().empty())
     throw UserError({.where = index.string(),
@@ -234,10 +257,15 @@ void Checkpoint::open_shards() {
                      .remedy = "Was the download cut off?"});
 }
 
+std::string Checkpoint::safetensors_name(std::size_t file) const {
+  if (format_->open == open_safetensors) return files_[file].path().filename().string();
+  return sharded_ ? shard_name(file, files_.size()) : std::string(kSingleFile);
+}
+
 std::uint64_t Checkpoint::data_bytes() const {
   std::uint64_t total = 0;
-  for (const SafetensorsReader& file : files_)
-    if (!file.header().tensors.empty()) total += file.header().tensors.back().end;
+  for (const TensorFile& file : files_)
+    for (const TensorInfo& tensor : file.header().tensors) total += tensor.bytes();
   return total;
 }
 

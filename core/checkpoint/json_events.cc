@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "core/base/json.h"
 
 namespace regroup::checkpoint {
 namespace {
@@ -89,8 +90,9 @@ std::string in_quotes(std::string_view name) {
     if (!text.empty() && static_cast<unsigned char>(text.back()) >= 0xC0) text.pop_back();
     text += "…";
   }
+  const bool utf8 = is_utf8(text);
   for (char& c : text)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F || (!utf8 && (c & 0x80))) c = '?';
   return "'" + text + "'";
 }
 

@@ -23,7 +23,7 @@ class JsonVisitor {
 // UserError naming `where` if `text` is not JSON in UTF-8; whatever the visitor throws passes through.
 void visit_json(std::string_view text, const std::string& where, JsonVisitor& visitor);
 
-// A name out of a file, as a message may show it: in quotes, control characters replaced, not too long.
+// A name out of a file, as a message may show it: in quotes, what is not text replaced, not too long.
 std::string in_quotes(std::string_view name);
 
 }  // namespace regroup::checkpoint

@@ -16,15 +16,13 @@ constexpr std::uint64_t kLengthBytes = 8;
 constexpr std::uint64_t kLongestHeader = 100'000'000;
 constexpr std::uint64_t kLargestSize = (std::uint64_t{1} << 48) - 1;  // the cap of the format's JSON schema
 constexpr std::string_view kMetadataKey = "__metadata__";
-constexpr std::string_view kLfsPointer = "version https://git-lfs";
-constexpr const char* kCutOff = "Was the download cut off?";
 
-// Fills a SafetensorsHeader from the events of its JSON. Checks the form only; what the offsets must be to
+// Fills a FileHeader from the events of its JSON. Checks the form only; what the offsets must be to
 // each other is checked when all are known.
 class HeaderVisitor final : public JsonVisitor {
  public:
   explicit HeaderVisitor(const std::string& where) : where_(where) {}
-  SafetensorsHeader header;
+  FileHeader header;
 
   void open_object() override {
     if (place_ == Place::kFile) {
@@ -172,23 +170,17 @@ class LayoutCheck {
   }
 
   void bytes_fit_shape(const TensorInfo& tensor) const {
-    std::uint64_t bits = static_cast<std::uint64_t>(dtype_bits(tensor.dtype));
-    bool overflow = false;
-    // The reference multiplies the sizes first; an overflow before a later 0 is one there, too.
-    std::uint64_t elements = 1;
-    for (const std::int64_t size : tensor.shape)
-      overflow |= __builtin_mul_overflow(elements, static_cast<std::uint64_t>(size), &elements);
-    overflow |= __builtin_mul_overflow(elements, bits, &bits);
-    if (overflow) fail(describe(tensor) + ", is larger than any file");
-    if (bits % 8 != 0)
-      fail(fmt::format("{}, is {} bits: not a whole number of bytes", describe(tensor), bits));
+    const auto bits = bits_of(tensor.dtype, tensor.shape);
+    if (!bits) fail(describe(tensor) + ", is larger than any file");
+    if (*bits % 8 != 0)
+      fail(fmt::format("{}, is {} bits: not a whole number of bytes", describe(tensor), *bits));
     if (tensor.end < tensor.begin)
       fail(fmt::format("tensor {} ends at {}, before its begin {}", in_quotes(tensor.name), tensor.end,
                        tensor.begin));
-    if (tensor.bytes() != bits / 8)
+    if (tensor.bytes() != *bits / 8)
       throw UserError({.where = where_,
                        .what = describe(tensor),
-                       .expected = byte_count(bits / 8),
+                       .expected = byte_count(*bits / 8),
                        .found = fmt::format("data_offsets that span {}", tensor.bytes())});
   }
 
@@ -250,10 +242,7 @@ std::string_view as_text(std::span<const std::byte> bytes) {
 // The header's JSON, once its length has been found possible.
 std::string_view header_text(std::span<const std::byte> prefix, std::uint64_t file_bytes,
                              const std::string& where) {
-  if (as_text(prefix).starts_with(kLfsPointer))
-    throw UserError({.where = where,
-                     .what = "a Git LFS pointer, not the file itself",
-                     .remedy = "Fetch the file with: git lfs pull"});
+  refuse_lfs_pointer(prefix, where);
   if (file_bytes < kLengthBytes)
     throw UserError({.where = where,
                      .what = "too short for a safetensors file",
@@ -280,22 +269,12 @@ std::string_view header_text(std::span<const std::byte> prefix, std::uint64_t fi
 
 }  // namespace
 
-std::int64_t TensorInfo::elements() const {
-  std::int64_t product = 1;
-  for (const std::int64_t size : shape) product *= size;
-  return product;
-}
-
-std::string shape_text(std::span<const std::int64_t> shape) {
-  return fmt::format("[{}]", fmt::join(shape, ", "));
-}
-
-SafetensorsHeader parse_safetensors_header(std::span<const std::byte> prefix, std::uint64_t file_bytes,
-                                           const std::string& where) {
+FileHeader parse_safetensors_header(std::span<const std::byte> prefix, std::uint64_t file_bytes,
+                                    const std::string& where) {
   const std::string_view text = header_text(prefix, file_bytes, where);
   HeaderVisitor visitor(where);
   visit_json(text, where, visitor);
-  SafetensorsHeader header = std::move(visitor.header);
+  FileHeader header = std::move(visitor.header);
   header.data_begin = kLengthBytes + text.size();
 
   const LayoutCheck layout(header.tensors, where);
@@ -309,24 +288,20 @@ SafetensorsHeader parse_safetensors_header(std::span<const std::byte> prefix, st
   return header;
 }
 
-SafetensorsReader::SafetensorsReader(const std::filesystem::path& path)
-    : file_(File::open_for_reading(path)) {
-  const std::uint64_t file_bytes = file_.size();
-  std::vector<std::byte> prefix(std::min<std::uint64_t>(file_bytes, kLfsPointer.size()));
-  file_.read_at(0, prefix);
+TensorFile open_safetensors(const std::filesystem::path& path) {
+  File file = File::open_for_reading(path);
+  const std::uint64_t file_bytes = file.size();
+  std::vector<std::byte> prefix(std::min<std::uint64_t>(file_bytes, kLfsPrefix));
+  file.read_at(0, prefix);
   if (prefix.size() >= kLengthBytes) {
     const std::uint64_t length = little_endian(prefix);
     if (length <= kLongestHeader && length <= file_bytes - kLengthBytes) {
       prefix.resize(kLengthBytes + length);
-      file_.read_at(0, prefix);
+      file.read_at(0, prefix);
     }
   }
-  header_ = parse_safetensors_header(prefix, file_bytes, path.string());
-}
-
-void SafetensorsReader::read(const TensorInfo& tensor, std::uint64_t offset, std::span<std::byte> out) const {
-  check(offset <= tensor.bytes() && out.size() <= tensor.bytes() - offset, "read beyond the tensor");
-  file_.read_at(header_.data_begin + tensor.begin + offset, out);
+  FileHeader header = parse_safetensors_header(prefix, file_bytes, path.string());
+  return {std::move(file), std::move(header)};
 }
 
 }  // namespace regroup::checkpoint

@@ -17,60 +17,24 @@
 #include <map>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "core/base/file.h"
 #include "core/base/hashed_file.h"
-#include "core/checkpoint/dtype.h"
+#include "core/checkpoint/tensor_file.h"
 
 namespace regroup::checkpoint {
 
-struct TensorInfo {
-  std::string name;
-  DType dtype = DType::kF32;
-  std::vector<std::int64_t> shape;
-  std::uint64_t begin = 0, end = 0;  // within the data section
-
-  std::uint64_t bytes() const { return end - begin; }
-  std::int64_t elements() const;
-  bool operator==(const TensorInfo&) const = default;
-};
-
-// "[4096, 4096]"
-std::string shape_text(std::span<const std::int64_t> shape);
-
-struct SafetensorsHeader {
-  std::vector<TensorInfo> tensors;  // in the order of their bytes
-  std::map<std::string, std::string> metadata;
-  std::uint64_t data_begin = 0;  // 8 + N
-  bool operator==(const SafetensorsHeader&) const = default;
-};
-
 // The pure part of reading: `prefix` is the file's first 8 + N bytes (or fewer, if the file is cut off),
 // `file_bytes` its size, `where` its name for messages.
-SafetensorsHeader parse_safetensors_header(std::span<const std::byte> prefix, std::uint64_t file_bytes,
-                                           const std::string& where);
+FileHeader parse_safetensors_header(std::span<const std::byte> prefix, std::uint64_t file_bytes,
+                                    const std::string& where);
 
 // Header bytes (length, JSON, padding to a multiple of 8) for tensors laid out in the given order; fills
 // their offsets.
 std::string encode_safetensors_header(std::vector<TensorInfo>& tensors,
                                       const std::map<std::string, std::string>& metadata);
 
-// Reads with pread: opening a file of any size touches its header only, and reading a tensor leaves no
-// mapping behind.
-class SafetensorsReader {
- public:
-  explicit SafetensorsReader(const std::filesystem::path& path);
-  const SafetensorsHeader& header() const { return header_; }
-  const std::filesystem::path& path() const { return file_.path(); }
-  // `out.size()` bytes of `tensor` from its byte `offset` on.
-  void read(const TensorInfo& tensor, std::uint64_t offset, std::span<std::byte> out) const;
-
- private:
-  File file_;
-  SafetensorsHeader header_;
-};
+TensorFile open_safetensors(const std::filesystem::path& path);
 
 // Writes the tensors' bytes in the order announced, any number of bytes a call.
 class SafetensorsWriter {
@@ -84,7 +48,7 @@ class SafetensorsWriter {
   std::string finish();
 
  private:
-  SafetensorsHeader header_;
+  FileHeader header_;
   HashedWriter file_;
 };
 

@@ -22,13 +22,12 @@ void append_tensor(std::string& json, const TensorInfo& tensor) {
                  tensor.end);
 }
 
-SafetensorsHeader lay_out(std::vector<TensorInfo> tensors,
-                          const std::map<std::string, std::string>& metadata) {
+FileHeader lay_out(std::vector<TensorInfo> tensors, const std::map<std::string, std::string>& metadata) {
   const std::size_t header_bytes = encode_safetensors_header(tensors, metadata).size();
   return {.tensors = std::move(tensors), .metadata = metadata, .data_begin = header_bytes};
 }
 
-std::uint64_t size_of_file(const SafetensorsHeader& header) {
+std::uint64_t size_of_file(const FileHeader& header) {
   return header.data_begin + (header.tensors.empty() ? 0 : header.tensors.back().end);
 }
 
@@ -70,7 +69,7 @@ SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path, std::vec
 
 std::string SafetensorsWriter::finish() {
   const std::string hash = file_.finish();
-  SafetensorsHeader written = SafetensorsReader(file_.path()).header();
+  FileHeader written = open_safetensors(file_.path()).header();
   std::ranges::sort(written.tensors, {}, &TensorInfo::name);
   std::ranges::sort(header_.tensors, {}, &TensorInfo::name);
   check(written == header_, "the header that was written reads differently");

@@ -42,11 +42,16 @@ std::vector<Shard> shard_by_size(std::span<const TensorInfo> tensors, std::uint6
   return shards;
 }
 
+std::string shard_name(std::size_t index, std::size_t count) {
+  check(index < count && count <= 99'999, "a number of shards that the hub's names cannot hold");
+  return fmt::format("model-{:05d}-of-{:05d}.safetensors", index + 1, count);
+}
+
 void name_shards(std::vector<Shard>& shards) {
-  check(!shards.empty() && shards.size() <= 99'999, "a number of shards that the hub's names cannot hold");
+  check(!shards.empty(), "there is always a file");
   if (shards.size() == 1) shards[0].file_name = kSingleFile;
   for (std::size_t i = 0; shards.size() > 1 && i < shards.size(); ++i)
-    shards[i].file_name = fmt::format("model-{:05d}-of-{:05d}.safetensors", i + 1, shards.size());
+    shards[i].file_name = shard_name(i, shards.size());
 }
 
 std::string index_text(std::span<const Shard> shards) {

@@ -20,6 +20,9 @@ struct Shard {
 // order.
 std::vector<Shard> shard_by_size(std::span<const TensorInfo> tensors, std::uint64_t max_bytes);
 
+// "model-00001-of-00003.safetensors" of the first of three.
+std::string shard_name(std::size_t index, std::size_t count);
+
 // Renames shards to the hub's pattern for their number (one: kSingleFile).
 void name_shards(std::vector<Shard>& shards);
 

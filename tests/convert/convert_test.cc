@@ -246,7 +246,7 @@ TEST_F(RefusedConversion, AnOutputThatTheDiskHasNoRoomFor) {
   write_tiny_llama({.hidden = 1024, .tied = true, .dtype = DType::kF64}, source);
   Json config = read_json(source / "config.json");
   config["vocab_size"] = std::int64_t{1} << 29;
-  auto tensors = checkpoint::SafetensorsReader(weights).header().tensors;
+  auto tensors = checkpoint::open_safetensors(weights).header().tensors;
   for (auto& tensor : tensors)
     if (tensor.name == "model.embed_tokens.weight") tensor.shape.front() = std::int64_t{1} << 29;
   const std::string header = checkpoint::encode_safetensors_header(tensors, {});

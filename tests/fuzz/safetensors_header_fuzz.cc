@@ -16,7 +16,7 @@ void require(bool promise) {
   if (!promise) std::abort();
 }
 
-void check_header(const SafetensorsHeader& header, std::uint64_t file_bytes) {
+void check_header(const FileHeader& header, std::uint64_t file_bytes) {
   std::uint64_t end = 0;
   for (const TensorInfo& tensor : header.tensors) {
     require(tensor.begin == end && tensor.end >= tensor.begin);
@@ -27,7 +27,7 @@ void check_header(const SafetensorsHeader& header, std::uint64_t file_bytes) {
 }
 
 // Writing the header anew and reading it back changes nothing.
-void check_round_trip(SafetensorsHeader header) {
+void check_round_trip(FileHeader header) {
   const std::uint64_t data_bytes = header.tensors.empty() ? 0 : header.tensors.back().end;
   const std::string text = encode_safetensors_header(header.tensors, header.metadata);
   header.data_begin = text.size();

@@ -15,7 +15,7 @@ constexpr std::pair<DType, at::ScalarType> kTypes[] = {
 }  // namespace
 
 NamedTensors read_tensors(const std::filesystem::path& path) {
-  const checkpoint::SafetensorsReader file(path);
+  const checkpoint::TensorFile file = checkpoint::open_safetensors(path);
   NamedTensors tensors;
   for (const TensorInfo& info : file.header().tensors)
     for (const auto& [stored, type] : kTypes)

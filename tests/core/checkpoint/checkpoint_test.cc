@@ -100,16 +100,17 @@ TEST(Checkpoint, SaysWhatIsThereInstead) {
   const TempDir directory;
   const std::string where = directory.path().string();
   const auto refusal = [&] { return message_of([&] { Checkpoint::open(directory.path()); }); };
-  const std::string begin =
-      where +
-      ": no weights that can be read: expected model.safetensors or model.safetensors.index.json, found ";
-  EXPECT_EQ(refusal(), begin + "neither");
-  write_file(directory / "pytorch_model.bin", "x");
+  const std::string begin = where +
+                            ": no weights that can be read: expected model.safetensors or pytorch_model.bin, "
+                            "or an index of either, "
+                            "found ";
+  EXPECT_EQ(refusal(), begin + "none of them");
+  write_file(directory / "consolidated.00.pth", "x");
   write_file(directory / "ggml.gguf", "x");
   EXPECT_EQ(refusal(), begin +
-                           "ggml.gguf (GGUF), pytorch_model.bin (PyTorch pickle). Save the model as "
+                           "consolidated.00.pth (PyTorch pickle), ggml.gguf (GGUF). Save the model as "
                            "safetensors first");
-  fs::remove(directory / "pytorch_model.bin");
+  fs::remove(directory / "consolidated.00.pth");
   fs::remove(directory / "ggml.gguf");
   write_file(directory / "adapter_model.safetensors", file_of({"x"}));
   EXPECT_EQ(refusal(),

@@ -13,7 +13,7 @@ namespace {
 using testing::message_of;
 using testing::safetensors_bytes;
 
-SafetensorsHeader parse(const std::string& file) {
+FileHeader parse(const std::string& file) {
   return parse_safetensors_header(std::as_bytes(std::span(file)), file.size(), "m.safetensors");
 }
 
@@ -212,13 +212,13 @@ TEST(SafetensorsHeader, IsQuickWithManyTensors) {
   EXPECT_LT(std::clock() - begin, 20 * CLOCKS_PER_SEC);
 }
 
-TEST(SafetensorsReader, ReadsPartsOfTensors) {
+TEST(TensorFile, ReadsPartsOfTensors) {
   const testing::TempDir directory;
   testing::write_file(
       directory / "m.safetensors",
       safetensors_bytes("{" + tensor("a", "U8", "[4]", 0, 4) + "," + tensor("b", "U8", "[6]", 4, 10) + "}",
                         "0123456789"));
-  const SafetensorsReader reader(directory / "m.safetensors");
+  const TensorFile reader = open_safetensors(directory / "m.safetensors");
   std::string part(3, ' ');
   reader.read(reader.header().tensors[1], 2, std::as_writable_bytes(std::span(part)));
   EXPECT_EQ(part, "678");
@@ -226,22 +226,22 @@ TEST(SafetensorsReader, ReadsPartsOfTensors) {
                InternalError);
 }
 
-TEST(SafetensorsReader, NamesTheFile) {
+TEST(TensorFile, NamesTheFile) {
   const testing::TempDir directory;
   const auto path = directory / "m.safetensors";
-  EXPECT_EQ(message_of([&] { SafetensorsReader reader(path); }),
+  EXPECT_EQ(message_of([&] { open_safetensors(path); }),
             path.string() + ": cannot be opened: found No such file or directory");
   testing::write_file(path, "");
-  EXPECT_EQ(message_of([&] { SafetensorsReader reader(path); }),
+  EXPECT_EQ(message_of([&] { open_safetensors(path); }),
             path.string() +
                 ": too short for a safetensors file: expected at least 8 bytes, found 0. "
                 "Was the download cut off?");
   testing::write_file(path, "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 7\n");
-  EXPECT_EQ(message_of([&] { SafetensorsReader reader(path); }),
+  EXPECT_EQ(message_of([&] { open_safetensors(path); }),
             path.string() + ": a Git LFS pointer, not the file itself. Fetch the file with: git lfs pull");
   std::filesystem::remove(path);
   std::filesystem::create_directory(path);
-  EXPECT_EQ(message_of([&] { SafetensorsReader reader(path); }), path.string() + ": not a file");
+  EXPECT_EQ(message_of([&] { open_safetensors(path); }), path.string() + ": not a file");
 }
 
 }  // namespace

@@ -32,7 +32,7 @@ std::vector<TensorInfo> bytes_tensor(std::int64_t size) {
 }
 
 TEST(SafetensorsWriter, WritesTheBytesOfTheReference) {
-  const SafetensorsReader golden(kGoldens / "all_dtypes.safetensors");
+  const TensorFile golden = open_safetensors(kGoldens / "all_dtypes.safetensors");
   std::vector<TensorInfo> tensors = golden.header().tensors;
   std::ranges::sort(tensors, {}, &TensorInfo::name);
   sort_as_reference(tensors);
