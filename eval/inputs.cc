@@ -15,13 +15,24 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The tokenizer that decides the ids, whatever else describes it.
-constexpr std::string_view kTokenizerFile = "tokenizer.model";
 constexpr std::uint64_t kLargestHashedWeights = std::uint64_t{2} << 30;
 
+// Of the file that decides the ids.
 std::string tokenizer_hash(const fs::path& directory) {
-  const fs::path file = directory / kTokenizerFile;
-  return fs::exists(file) ? sha256_of_file(file) : "";
+  const std::vector<fs::path> files = tokenizer::tokenizer_files(directory);
+  return files.empty() ? "" : sha256_of_file(files.front());
+}
+
+// The first tokenizer file that both have in different versions, if they have none in the same one: a program
+// that saves a model again may write one of its files anew.
+std::string differing_tokenizer(const fs::path& source, const fs::path& model) {
+  std::string differing;
+  for (const char* name : {"tokenizer.model", "tokenizer.json", "vocab.json"}) {
+    if (!fs::exists(source / name) || !fs::exists(model / name)) continue;
+    if (sha256_of_file(source / name) == sha256_of_file(model / name)) return "";
+    if (differing.empty()) differing = name;
+  }
+  return differing;
 }
 
 void require_same_tokens(const family::ModelDirectory& source, const family::ModelDirectory& model) {
@@ -35,10 +46,11 @@ void require_same_tokens(const family::ModelDirectory& source, const family::Mod
   if (model.config.vocab_size != source.config.vocab_size)
     refuse("its vocabulary is not that of the source " + source.path.string(),
            fmt::format("{} ids", source.config.vocab_size), fmt::format("{}", model.config.vocab_size));
-  const std::string expected = tokenizer_hash(source.path), found = tokenizer_hash(model.path);
-  if (!expected.empty() && !found.empty() && expected != found)
-    refuse(fmt::format("its {} is not that of the source {}", kTokenizerFile, source.path.string()),
-           "SHA-256 " + expected.substr(0, 12) + "…", found.substr(0, 12) + "…");
+  const std::string file = differing_tokenizer(source.path, model.path);
+  if (!file.empty())
+    refuse(fmt::format("its {} is not that of the source {}", file, source.path.string()),
+           "SHA-256 " + sha256_of_file(source.path / file).substr(0, 12) + "…",
+           sha256_of_file(model.path / file).substr(0, 12) + "…");
 }
 
 std::int64_t choose_window(const Options& options, const std::vector<family::ModelDirectory>& models) {

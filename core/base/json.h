@@ -17,6 +17,10 @@ Json parse_json(std::string_view text, const std::string& where);
 
 Json read_json(const std::filesystem::path& path);
 
+// The same for objects of very many keys (a vocabulary): Json finds a key by looking at all before it.
+using SortedJson = nlohmann::json;
+SortedJson parse_sorted_json(std::string_view text, const std::string& where);
+
 // Two spaces, newline at the end. Bytes that are no UTF-8 (in a path) become U+FFFD.
 std::string to_text(const Json& json);
 

@@ -32,9 +32,9 @@ std::vector<fs::path> files_behind(const fs::path& path) {
 
 Json record_of(const TokenizeOptions& options, const TokenStream& stream, std::int64_t vocab_size,
                const std::vector<fs::path>& written, const Json& resolved) {
-  const fs::path tokenizer =
-      fs::is_directory(options.model) ? options.model / "tokenizer.model" : options.model;
-  Json sources = Json::array(), files = Json::array();
+  Json tokenizer = Json::array(), sources = Json::array(), files = Json::array();
+  for (const fs::path& file : tokenizer::tokenizer_files(options.model))
+    tokenizer.push_back(file_record(file));
   for (const fs::path& named : options.files)
     for (const fs::path& file : files_behind(named)) sources.push_back(file_record(file));
   for (const fs::path& file : written) files.push_back(file_record(file));
@@ -42,7 +42,7 @@ Json record_of(const TokenizeOptions& options, const TokenStream& stream, std::i
           {"version", version()},
           {"commit", commit()},
           {"options", resolved},
-          {"tokenizer", file_record(tokenizer)},
+          {"tokenizer", tokenizer},
           {"vocab_size", vocab_size},
           {"sources", sources},
           {"convention", stream.convention},

@@ -6,11 +6,14 @@
 #include "core/base/error.h"
 #include "core/base/json.h"
 #include "core/tokenizer/sentencepiece.h"
+#include "core/tokenizer/tokenizer_files.h"
 
 namespace regroup::tokenizer {
 namespace {
 
-constexpr std::string_view kSupported = "SentencePiece (tokenizer.model) is supported";
+constexpr const char* kSupported =
+    "Supported are tokenizer.json (BPE, unigram), tokenizer.model (SentencePiece), vocab.json with "
+    "merges.txt";
 
 // The classes of HF transformers that are SentencePiece on the raw text and, unless told otherwise, start a
 // document with BOS.
@@ -44,7 +47,7 @@ SentencePieceOptions read_options(const std::filesystem::path& file) {
                      .what = "a kind of tokenizer that is not supported",
                      .expected = "LlamaTokenizer or CodeLlamaTokenizer",
                      .found = "\"tokenizer_class\": \"" + class_name + "\"",
-                     .remedy = std::string(kSupported)});
+                     .remedy = kSupported});
   if (flag(config, "add_prefix_space") == false)
     throw UserError({.where = file.string(),
                      .what = "\"add_prefix_space\": false is not supported",
@@ -54,30 +57,71 @@ SentencePieceOptions read_options(const std::filesystem::path& file) {
           .eos = token_name(config, "eos_token")};
 }
 
+// tokenizer.model, and what the configuration beside it says.
+std::unique_ptr<Tokenizer> open_tokenizer_model(const std::filesystem::path& file) {
+  const std::filesystem::path config = file.parent_path() / "tokenizer_config.json";
+  const bool has_config = file.filename() == "tokenizer.model" && std::filesystem::exists(config);
+  return open_sentencepiece(file, has_config ? read_options(config) : SentencePieceOptions{});
+}
+
+struct Kind {
+  std::vector<std::string> files;  // all must be there; the first one is opened
+  std::unique_ptr<Tokenizer> (*open)(const std::filesystem::path& file);
+};
+
+// The first kind whose files a directory holds is the one that transformers takes.
+const std::vector<Kind>& kinds() {
+  static const std::vector<Kind> all = {{{"tokenizer.json"}, open_tokenizer_json},
+                                        {{"tokenizer.model"}, open_tokenizer_model},
+                                        {{"vocab.json", "merges.txt"}, open_vocab_and_merges}};
+  return all;
+}
+
+const Kind* kind_in(const std::filesystem::path& directory) {
+  for (const Kind& kind : kinds())
+    if (std::ranges::all_of(
+            kind.files, [&](const std::string& name) { return std::filesystem::exists(directory / name); }))
+      return &kind;
+  return nullptr;
+}
+
 [[noreturn]] void no_tokenizer(const std::filesystem::path& directory) {
   std::vector<std::string> found;
-  for (const char* name : {"tokenizer_config.json", "tokenizer.json", "vocab.json", "merges.txt", "vocab.txt",
-                           "spiece.model", "sentencepiece.bpe.model"})
+  for (const char* name : {"tokenizer_config.json", "vocab.json", "merges.txt", "vocab.txt", "spiece.model",
+                           "sentencepiece.bpe.model"})
     if (std::filesystem::exists(directory / name)) found.emplace_back(name);
   throw UserError({.where = directory.string(),
                    .what = "no tokenizer that can be read",
-                   .expected = "tokenizer.model",
-                   .found = found.empty() ? "no tokenizer file" : list_some(found),
-                   .remedy = std::string(kSupported)});
+                   .expected = "tokenizer.json, tokenizer.model, or vocab.json and merges.txt",
+                   .found = found.empty() ? "no tokenizer file" : list_some(found)});
+}
+
+// A file by itself: as its name says, and SentencePiece's if that says nothing.
+const Kind& kind_of_file(const std::filesystem::path& file) {
+  for (const Kind& kind : kinds())
+    if (file.filename() == kind.files.front()) return kind;
+  const bool is_json = file.extension() == ".json";
+  return kinds()[is_json ? 0 : 1];
 }
 
 }  // namespace
 
 std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& path) {
   if (!std::filesystem::exists(path)) throw UserError({.where = path.string(), .what = "does not exist"});
+  if (!std::filesystem::is_directory(path)) return kind_of_file(path).open(path);
+  const Kind* kind = kind_in(path);
+  if (kind == nullptr) no_tokenizer(path);
+  return kind->open(path / kind->files.front());
+}
+
+std::vector<std::filesystem::path> tokenizer_files(const std::filesystem::path& path) {
   const bool is_directory = std::filesystem::is_directory(path);
-  const std::filesystem::path model = is_directory ? path / "tokenizer.model" : path;
-  // The file inside a model directory means the same as the directory.
-  const std::filesystem::path config = model.parent_path() / "tokenizer_config.json";
-  const bool has_config = model.filename() == "tokenizer.model" && std::filesystem::exists(config);
-  const SentencePieceOptions options = has_config ? read_options(config) : SentencePieceOptions{};
-  if (is_directory && !std::filesystem::exists(model)) no_tokenizer(path);
-  return open_sentencepiece(model, options);
+  const Kind* kind = is_directory ? kind_in(path) : &kind_of_file(path);
+  if (kind == nullptr) return {};
+  const std::filesystem::path directory = is_directory ? path : path.parent_path();
+  std::vector<std::filesystem::path> files = {is_directory ? directory / kind->files.front() : path};
+  for (std::size_t i = 1; i < kind->files.size(); ++i) files.push_back(directory / kind->files[i]);
+  return files;
 }
 
 }  // namespace regroup::tokenizer

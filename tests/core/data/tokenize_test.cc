@@ -35,7 +35,7 @@ TEST(Tokenize, WritesTheStreamAndWhereItCameFrom) {
   const Json record = read_json(temporary / "out.json");
   EXPECT_EQ(record["command"], "tokenize");
   EXPECT_EQ(record["options"]["format"], "megatron");
-  EXPECT_EQ(record["tokenizer"]["sha256"], sha256_of_file(kModel));
+  EXPECT_EQ(record["tokenizer"][0]["sha256"], sha256_of_file(kModel));
   EXPECT_EQ(record["sources"][0]["sha256"], sha256_of_file(temporary / "a.txt"));
   EXPECT_EQ(record["files"][1]["sha256"], sha256_of_file(temporary / "out.idx"));
   EXPECT_EQ(record["tokens"], text.tokens.size());

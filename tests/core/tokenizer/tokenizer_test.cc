@@ -149,8 +149,8 @@ TEST(OpenTokenizer, RefusesOtherKindsByName) {
   EXPECT_EQ(
       error_of(temporary.path()),
       at + "/tokenizer_config.json: a kind of tokenizer that is not supported: expected LlamaTokenizer or "
-           "CodeLlamaTokenizer, found \"tokenizer_class\": \"GPT2Tokenizer\". SentencePiece "
-           "(tokenizer.model) is supported");
+           "CodeLlamaTokenizer, found \"tokenizer_class\": \"GPT2Tokenizer\". Supported are "
+           "tokenizer.json (BPE, unigram), tokenizer.model (SentencePiece), vocab.json with merges.txt");
   model_directory(temporary, R"({"add_prefix_space": false})");
   EXPECT_CONTAINS(error_of(temporary.path()), "\"add_prefix_space\": false is not supported");
   model_directory(temporary, R"({"bos_token": "<|begin|>"})");
@@ -161,11 +161,12 @@ TEST(OpenTokenizer, SaysWhatItLookedFor) {
   const testing::TempDir temporary;
   const std::string at = temporary.path().string();
   EXPECT_EQ(error_of(temporary.path() / "nowhere"), at + "/nowhere: does not exist");
-  EXPECT_EQ(error_of(temporary.path()),
-            at + ": no tokenizer that can be read: expected tokenizer.model, found no tokenizer file. "
-                 "SentencePiece (tokenizer.model) is supported");
-  write_text(temporary.path() / "tokenizer.json", "{}");
-  EXPECT_CONTAINS(error_of(temporary.path()), "found tokenizer.json.");
+  EXPECT_EQ(
+      error_of(temporary.path()),
+      at + ": no tokenizer that can be read: expected tokenizer.json, tokenizer.model, or vocab.json and "
+           "merges.txt, found no tokenizer file");
+  write_text(temporary.path() / "vocab.json", "{}");
+  EXPECT_CONTAINS(error_of(temporary.path()), "found vocab.json");
   write_text(temporary.path() / "tokenizer.model", "not a model");
   EXPECT_CONTAINS(error_of(temporary.path()), "not a SentencePiece model");
   write_text(temporary.path() / "empty.model", "");

@@ -1,0 +1,27 @@
+// {"String": "…"} or {"Regex": "…"} of a tokenizer.json.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/tokenizer/fields.h"
+#include "core/tokenizer/regex.h"
+
+namespace regroup::tokenizer {
+
+class Pattern {
+ public:
+  explicit Pattern(const Fields& fields);
+  std::vector<Match> matches(std::string_view text) const;
+  std::string replace(std::string_view text, std::string_view content) const;
+  const std::optional<std::string>& literal() const { return literal_; }
+  const std::optional<Regex>& regex() const { return regex_; }
+
+ private:
+  std::optional<std::string> literal_;
+  std::optional<Regex> regex_;
+};
+
+}  // namespace regroup::tokenizer
