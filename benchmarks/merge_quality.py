@@ -44,6 +44,7 @@ ROWS = {
     "mean + ridge": (["--method", "mean", "--refit", "ridge"], 32768, (0.171, 0.390, None)),
     "mean + reconstruct": (["--method", "mean", "--refit", "reconstruct"], 32768, (0.156, 0.567, 0.898)),
     "default with text (65 k)": ([], 65536, (0.010, 0.040, 0.10)),
+    "default with text of its own (65 k)": (["--generate-calibration"], 65536, None),
     "  without reconstruct's ridge": (["--refit", "reconstruct"], 65536, None),
     "  + query first": (["--refit", "query,ridge,reconstruct"], 65536, None),
     "  first position left out": (["--first-position-weight", "0"], 65536, None),
@@ -72,7 +73,9 @@ def convert(args, shard, flags, tokens, kv_heads, seed, out):
     command = [args.program, "convert", args.model, out, "--kv-heads", str(kv_heads), "--seed", str(seed), "--quiet",
                *flags]
     if tokens:
-        command += ["--calibration", shard, "--calibration-tokens", str(tokens)]
+        command += ["--calibration-tokens", str(tokens)]
+    if tokens and "--generate-calibration" not in flags:
+        command += ["--calibration", shard]
     start = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - start
