@@ -48,7 +48,7 @@ void print(const data::Tokenized& done) {
 
 Run declare_tokenize(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
-  add_positional(app, "model", flags->model, "directory with a tokenizer, or its tokenizer.model")
+  add_positional(app, "model", flags->model, "directory with a tokenizer, or the tokenizer's file")
       ->required();
   add_positional(app, "files", flags->files,
                  "text, JSON lines or token shards; the last is the file to write")

@@ -1,6 +1,7 @@
 #include "core/tokenizer/added_tokens.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "core/base/error.h"
@@ -12,7 +13,7 @@ namespace {
 AddedToken read_token(const SortedJson& value, const std::string& where) {
   const Fields fields(value, where);
   const std::int64_t id = fields.number("id");
-  if (id < 0 || id >= kMostIds) fields.refuse("id", "an id from 0 on");
+  if (id < 0 || id > std::numeric_limits<Token>::max()) fields.refuse("id", "an id from 0 on");
   const bool special = fields.flag_or("special", false);
   return {.content = fields.text("content"),
           .id = static_cast<Token>(id),
@@ -27,15 +28,16 @@ AddedToken read_token(const SortedJson& value, const std::string& where) {
 std::vector<AddedToken> read_tokens(const Fields& file, const Pieces& pieces) {
   std::vector<AddedToken> tokens;
   if (!file.has("added_tokens")) return tokens;
+  const std::string where = file.where() + ": added_tokens";
   std::int64_t next = pieces.count();
   for (const SortedJson& value : file.array("added_tokens")) {
-    const AddedToken token = read_token(value, file.at("added_tokens"));
+    const AddedToken token = read_token(value, where);
     if (token.content.empty()) continue;
     const auto piece = pieces.find(token.content);
     const std::int64_t expected = piece ? *piece : next;
     const bool is_new = std::ranges::find(tokens, token.content, &AddedToken::content) == tokens.end();
     if (token.id != expected || !is_new)
-      throw UserError({.where = file.at("added_tokens"),
+      throw UserError({.where = where,
                        .what = is_new ? "\"" + token.content + "\" has an id that is not its own"
                                       : "\"" + token.content + "\" is there twice",
                        .expected = "id " + std::to_string(expected),

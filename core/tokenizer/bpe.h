@@ -33,7 +33,7 @@ class Bpe : public WordModel {
   const Pieces& pieces() const override { return parts_.pieces; }
   std::optional<Token> unknown() const override { return unknown_; }
   bool joins_as_written() const override { return joins_as_written_; }
-  std::string ggml_model() const override { return bytes_ ? "gpt2" : "llama"; }
+  bool has_merges() const override { return true; }
   bool ignores_merges() const override { return parts_.ignore_merges; }
   float score(Token id) const override;
   std::vector<std::string> merges() const override;

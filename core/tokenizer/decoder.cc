@@ -20,6 +20,12 @@ std::string joined(const Texts& texts) {
   return all;
 }
 
+std::size_t size_of(const Texts& texts) {
+  std::size_t size = 0;
+  for (const std::string& text : texts) size += text.size();
+  return size;
+}
+
 class ByteLevel : public Decoder {
  public:
   Texts decode(Texts texts) const override {
@@ -138,7 +144,11 @@ class Sequence : public Decoder {
  public:
   explicit Sequence(std::vector<std::unique_ptr<const Decoder>> steps) : steps_(std::move(steps)) {}
   Texts decode(Texts texts) const override {
-    for (const auto& step : steps_) texts = step->decode(std::move(texts));
+    const std::size_t before = size_of(texts);
+    for (const auto& step : steps_) {
+      texts = step->decode(std::move(texts));
+      refuse_growth(before, size_of(texts));
+    }
     return texts;
   }
 

@@ -56,7 +56,11 @@ class Sequence : public Normalizer {
   explicit Sequence(std::vector<std::unique_ptr<const Normalizer>> steps) : steps_(std::move(steps)) {}
 
   std::string normalize(std::string text) const override {
-    for (const auto& step : steps_) text = step->normalize(std::move(text));
+    const std::size_t before = text.size();
+    for (const auto& step : steps_) {
+      text = step->normalize(std::move(text));
+      refuse_growth(before, text.size());
+    }
     return text;
   }
 

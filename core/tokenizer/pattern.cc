@@ -15,6 +15,13 @@ Pattern::Pattern(const Fields& fields) {
   }
 }
 
+void refuse_growth(std::size_t before, std::size_t after) {
+  constexpr std::size_t kMostTimes = 64, kAllowance = 4096;
+  if (after > kMostTimes * (before + kAllowance))
+    throw UserError({.what = "the tokenizer makes " + std::to_string(after) + " bytes of a text of " +
+                             std::to_string(before) + ": its Replace steps do not look sane"});
+}
+
 std::vector<Match> Pattern::matches(std::string_view text) const {
   if (regex_) return regex_->matches(text);
   std::vector<Match> found;
@@ -29,6 +36,7 @@ std::string Pattern::replace(std::string_view text, std::string_view content) co
   std::size_t done = 0;
   for (const Match& match : matches(text)) {
     result.append(text.substr(done, match.begin - done)).append(content);
+    refuse_growth(text.size(), result.size());
     done = match.end;
   }
   return result.append(text.substr(done));

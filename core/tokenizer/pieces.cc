@@ -14,11 +14,11 @@ std::string quoted(std::string_view text) {
 
 }  // namespace
 
-void Pieces::add(std::string text, std::int64_t id, const std::string& where) {
-  if (id < 0 || id >= kMostIds)
+void Pieces::add(std::string text, std::int64_t id, std::int64_t limit, const std::string& where) {
+  if (id < 0 || id >= limit)
     throw UserError({.where = where,
                      .what = "the id of " + quoted(text) + " is out of range",
-                     .expected = "0 to " + std::to_string(kMostIds - 1),
+                     .expected = "0 to " + std::to_string(limit - 1),
                      .found = std::to_string(id)});
   const auto index = static_cast<std::size_t>(id);
   if (index >= texts_.size()) texts_.resize(index + 1, nullptr);

@@ -14,14 +14,16 @@
 
 namespace regroup::tokenizer {
 
-// Ids beyond this are a mistake: they would make tables of that size.
-constexpr std::int64_t kMostIds = std::int64_t{1} << 24;
+// Ids beyond this, for so many pieces, are a mistake: they would make tables of that size.
+constexpr std::int64_t id_limit(std::size_t pieces) {
+  return 65536 + 2 * static_cast<std::int64_t>(pieces);
+}
 
 class Pieces {
  public:
-  // UserError, with `where`, for an id that is taken, negative or beyond kMostIds, and for a text that is
+  // UserError, with `where`, for an id that is taken, negative or not below `limit`, and for a text that is
   // there.
-  void add(std::string text, std::int64_t id, const std::string& where);
+  void add(std::string text, std::int64_t id, std::int64_t limit, const std::string& where);
 
   std::optional<Token> find(std::string_view text) const;
   // Nothing for an id that nothing has.

@@ -272,6 +272,12 @@ PreTokenizer::PreTokenizer(const SortedJson& value, const std::string& where) {
   if (gives_bytes_) steps_.pop_back();
 }
 
+bool PreTokenizer::is_byte_level() const {
+  return gives_bytes_ || std::ranges::any_of(steps_, [](const auto& step) {
+           return dynamic_cast<const LettersStep*>(step.get()) != nullptr;
+         });
+}
+
 Space PreTokenizer::space(bool as_symbol) const {
   Space all = Space::kWithin;
   for (const auto& step : steps_) {

@@ -30,6 +30,8 @@ class PreTokenizer {
   Words words(std::string_view text, bool at_start) const;
   // The words are bytes, which a model reads through GPT-2's letters (byte_level.h).
   bool gives_bytes() const { return gives_bytes_; }
+  // Words are bytes or, where something else than the model looks at them too, GPT-2's letters for bytes.
+  bool is_byte_level() const;
 
   // What a space between two letters means. kSeparates: a word begins with it whatever stands before, and all
   // words are the same if the text is cut there. kWithin: nothing but the model looks at it. `as_symbol`: the

@@ -17,15 +17,15 @@ namespace regroup::tokenizer {
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
-  // Ids of `text` alone: no BOS, no EOS, and the names of special tokens inside the text are text. Added tokens
-  // that are not special (GPT-NeoX's runs of spaces) are part of the vocabulary and are found. Bytes that are no
-  // UTF-8 read as U+FFFD.
+  // Ids of `text` alone: no BOS, no EOS, and the names of special tokens inside the text are text. Added
+  // tokens that are not special (GPT-NeoX's runs of spaces) are part of the vocabulary and are found. Bytes
+  // that are no UTF-8 read as U+FFFD.
   virtual std::vector<Token> encode(std::string_view text) const = 0;
   // Cuts `text` so that encode(text) is the ids of the parts, one after the other: a long text can be encoded
   // by several threads and in little memory. One part where the tokenizer knows no such place.
   virtual std::vector<std::string_view> parts(std::string_view text) const { return {text}; }
-  // Special tokens read as nothing, ids that the tokenizer does not know (a model's vocabulary may be padded) as
-  // its unknown token: SentencePiece's " ⁇ ", nothing where that is a special token or there is none.
+  // Special tokens read as nothing, ids that the tokenizer does not know (a model's vocabulary may be padded)
+  // as its unknown token: SentencePiece's " ⁇ ", nothing where that is a special token or there is none.
   virtual std::string decode(std::span<const Token> tokens) const = 0;
   virtual std::int64_t vocab_size() const = 0;
   // What a document starts with: the BOS id if the tokenizer asks for one (add_bos_token, or the default of
@@ -37,8 +37,9 @@ class Tokenizer {
 };
 
 // From a model directory or a tokenizer's file. Of a directory that holds several, the one that transformers
-// takes: tokenizer.json, else tokenizer.model, else vocab.json and merges.txt; tokenizer_config.json beside them
-// says more. UserError when there is none that can be read, and for parts that are not supported, by name.
+// takes: tokenizer.json, else tokenizer.model, else vocab.json and merges.txt; tokenizer_config.json beside
+// them says more. UserError when there is none that can be read, and for parts that are not supported, by
+// name.
 std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& path);
 
 // The files that decide the ids of what open_tokenizer() opens there; none if it would find none.

@@ -1,8 +1,8 @@
 #include "core/tokenizer/tokenizer_json.h"
 
 #include <algorithm>
+#include <limits>
 #include <mutex>
-#include <set>
 #include <utility>
 
 #include "core/base/error.h"
@@ -42,7 +42,8 @@ std::optional<Token> read_first_token(const SortedJson& value, const std::string
   const std::string name = Fields(pieces[0], fields.at("single")).object("SpecialToken").text("id");
   const Fields token = fields.object("special_tokens").object(name.c_str());
   const SortedJson& ids = token.array("ids");
-  if (ids.size() != 1 || !ids[0].is_number_integer() || ids[0] < 0 || ids[0] >= kMostIds)
+  if (ids.size() != 1 || !ids[0].is_number_integer() || ids[0] < 0 ||
+      ids[0] > std::numeric_limits<Token>::max())
     token.refuse("ids", "one id");
   return ids[0].get<Token>();
 }
@@ -193,14 +194,16 @@ void JsonTokenizer::set_texts() {
 }
 
 Vocabulary JsonTokenizer::vocabulary() const {
-  Vocabulary vocabulary{.model = model_->ggml_model(), .pre = "default"};
-  if (vocabulary.model == "gpt2") vocabulary.pre = pre_tokenizer_.ggml_name(model_->ignores_merges());
+  const bool byte_level = pre_tokenizer_.is_byte_level();
+  Vocabulary vocabulary{.model = byte_level             ? "gpt2"
+                                 : model_->has_merges() ? "llama"
+                                                        : "t5",
+                        .pre = byte_level ? pre_tokenizer_.ggml_name(model_->ignores_merges()) : "default"};
   for (Token id = 0; id < vocab_size_; ++id) {
     Piece piece{.text = "[PAD" + std::to_string(id) + "]", .score = 0, .kind = PieceKind::kUnused};
     if (const std::string* text = model_->pieces().text(id))
       piece = {.text = *text, .score = model_->score(id), .kind = PieceKind::kNormal};
-    if (vocabulary.model != "gpt2" && piece.text.size() == 6 && piece.text.starts_with("<0x"))
-      piece.kind = PieceKind::kByte;
+    if (!byte_level && piece.text.size() == 6 && piece.text.starts_with("<0x")) piece.kind = PieceKind::kByte;
     vocabulary.pieces.push_back(std::move(piece));
   }
   for (const AddedToken& token : added_.all()) {
@@ -215,7 +218,8 @@ Vocabulary JsonTokenizer::vocabulary() const {
   vocabulary.unknown = unknown_;
   vocabulary.padding = padding_;
   vocabulary.document_start = document_start_.has_value();
-  const Words words = pre_tokenizer_.words(normalizer_ ? normalizer_->normalize("x") : "x", true);
+  const std::string text = normalizer_ ? normalizer_->normalize("x") : "x";
+  const Words words = pre_tokenizer_.words(text, true);
   vocabulary.space_prefix = words.words.size() != 1 || words.words[0] != "x";
   return vocabulary;
 }

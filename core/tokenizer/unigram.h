@@ -27,7 +27,7 @@ class Unigram : public WordModel {
   const Pieces& pieces() const override { return parts_.pieces; }
   std::optional<Token> unknown() const override { return parts_.unknown; }
   bool joins_as_written() const override { return true; }
-  std::string ggml_model() const override { return "t5"; }
+  bool has_merges() const override { return false; }
   float score(Token id) const override;
 
  private:

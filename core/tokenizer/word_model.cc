@@ -17,7 +17,7 @@ Pieces read_pieces(const Fields& fields) {
   for (const auto& [text, id] : vocabulary.items()) {
     if (!id.is_number_integer())
       throw UserError({.where = fields.at("vocab"), .what = "an id that is no integer", .found = shown(id)});
-    pieces.add(text, id.get<std::int64_t>(), fields.at("vocab"));
+    pieces.add(text, id.get<std::int64_t>(), id_limit(vocabulary.size()), fields.at("vocab"));
   }
   return pieces;
 }
@@ -70,7 +70,7 @@ std::unique_ptr<const WordModel> read_unigram(const Fields& fields) {
                        .expected = "[\"piece\", score]",
                        .found = shown(row)});
     parts.pieces.add(row[0].get<std::string>(), static_cast<std::int64_t>(parts.scores.size()),
-                     fields.at("vocab"));
+                     id_limit(parts.scores.size()), fields.at("vocab"));
     parts.scores.push_back(row[1].get<double>());
   }
   if (fields.has("unk_id")) {

@@ -24,8 +24,8 @@ class WordModel {
   // Whether a word is only ever joined into pieces that stand in it as they are written, so that a word can
   // be cut where no piece reaches across.
   virtual bool joins_as_written() const = 0;
-  // Joined by words as BPE over GPT-2's letters for bytes, as BPE over characters, or unigram.
-  virtual std::string ggml_model() const = 0;
+  // Whether pieces are what merges make, rather than what scores choose.
+  virtual bool has_merges() const = 0;
   virtual bool ignores_merges() const { return false; }
   virtual float score(Token) const { return 0; }
   virtual std::vector<std::string> merges() const { return {}; }  // as Vocabulary has them

@@ -1,4 +1,5 @@
-// The ids of whole corpora against the reference library's (tests/oracle/tokenize_parity.py).
+// The ids of whole corpora against the reference libraries' (tests/oracle/tokenize_parity.py,
+// fast_tokenizers.py).
 #include <gtest/gtest.h>
 
 #include <bit>
@@ -38,28 +39,59 @@ constexpr bool kSanitized = __has_feature(address_sanitizer);
 constexpr bool kSanitized = false;
 #endif
 
-TEST(Corpora, HaveTheIdsOfTheReferenceLibrary) {
-  if (!std::filesystem::exists(kShared / "data/corpora"))
-    GTEST_SKIP() << "no " << kShared << ": the corpora are kept outside the repository";
-  if (kSanitized) GTEST_SKIP() << "100 MB take minutes with sanitizers; the release build compares them";
+// A row's corpus, or a file of its beginning.
+std::filesystem::path corpus_of(const Json& row, const testing::TempDir& temporary) {
+  const std::filesystem::path corpus = kShared / row["corpus"].get<std::string>();
+  const auto bytes = row["bytes"].get<std::size_t>();
+  if (bytes >= std::filesystem::file_size(corpus)) return corpus;
+  const std::filesystem::path part = temporary / ("beginning-" + std::to_string(bytes));
+  if (!std::filesystem::exists(part)) write_text(part, beginning(corpus, bytes));
+  return part;
+}
+
+// Compares every row of `goldens`; `document_start`: its documents start with BOS where the tokenizer asks.
+void compare(const Json& goldens, bool document_start) {
   const testing::TempDir temporary;
-  const Json rows = read_json(REGROUP_SOURCE_DIR "/tests/goldens/tokenizer/corpora.json");
-  ASSERT_EQ(rows.size(), 35u);
-  for (const Json& row : rows) {
+  for (const Json& row : goldens) {
     const auto tokenizer = tokenizer::open_tokenizer(kShared / row["tokenizer"].get<std::string>());
-    std::filesystem::path corpus = kShared / row["corpus"].get<std::string>();
-    const auto bytes = row["bytes"].get<std::size_t>();
-    if (bytes < std::filesystem::file_size(corpus)) {
-      const std::string text = beginning(corpus, bytes);
-      corpus = temporary / ("beginning-" + std::to_string(bytes));
-      if (!std::filesystem::exists(corpus)) write_text(corpus, text);
-    }
-    const TokenStream stream = read_tokens({corpus}, tokenizer.get(), {});
+    const TokenStream stream =
+        read_tokens({corpus_of(row, temporary)}, tokenizer.get(), {.document_start = document_start});
     EXPECT_EQ(stream.tokens.size(), row["tokens"].get<std::size_t>()) << row;
-    EXPECT_EQ(stream.document_starts.size(), row["documents"].get<std::size_t>()) << row;
+    if (row.contains("documents")) {
+      EXPECT_EQ(stream.document_starts.size(), row["documents"].get<std::size_t>()) << row;
+    }
     if (row.contains("tie")) continue;  // versions of the library differ where two segmentations tie
     EXPECT_EQ(digest(stream.tokens), row["sha256"].get<std::string>()) << row;
   }
+}
+
+class Corpora : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!std::filesystem::exists(kShared / "data/corpora"))
+      GTEST_SKIP() << "no " << kShared << ": the corpora are kept outside the repository";
+    if (kSanitized) GTEST_SKIP() << "100 MB take minutes with sanitizers; the release build compares them";
+  }
+  const std::filesystem::path goldens_ = REGROUP_SOURCE_DIR "/tests/goldens/tokenizer";
+};
+
+TEST_F(Corpora, HaveTheIdsOfSentencePiece) {
+  const Json goldens = read_json(goldens_ / "corpora.json");
+  ASSERT_EQ(goldens.size(), 35u);
+  compare(goldens, true);
+}
+
+TEST_F(Corpora, HaveTheIdsOfHuggingFacesTokenizers) {
+  const Json goldens = read_json(goldens_ / "fast/corpora.json");
+  ASSERT_EQ(goldens.size(), 22u);
+  compare(goldens, false);
+}
+
+TEST_F(Corpora, HaveTheSameIdsFromTheTwoFilesAsFromTheOne) {
+  const auto gpt2 = kShared / "data/tokenizers/gpt2";
+  const std::string text = read_text(kShared / "data/corpora/tinyshakespeare.txt");
+  EXPECT_EQ(digest(tokenizer::open_tokenizer(gpt2 / "vocab.json")->encode(text)),
+            digest(tokenizer::open_tokenizer(gpt2 / "tokenizer.json")->encode(text)));
 }
 
 }  // namespace
