@@ -39,7 +39,7 @@ TEST(CommandLine, SaysWhatItIs) {
 TEST(CommandLine, HelpNamesEveryCommandAndMethod) {
   const Ran all = run_program({"--help"});
   EXPECT_EQ(all.code, 0);
-  for (const char* command : {"inspect", "convert", "uptrain", "eval", "tokenize", "generate"})
+  for (const char* command : {"inspect", "convert", "uptrain", "eval", "tokenize", "generate", "export"})
     EXPECT_CONTAINS(all.out, command);
   const Ran convert = run_program({"convert", "--help"});
   for (const char* word : {"--kv-heads", "mean", "first", "random", "--plan"})
@@ -59,6 +59,20 @@ TEST(CommandLine, RefusesADirectoryThatIsNoModel) {
   const TempDir folder;
   EXPECT_CONTAINS(refused({"inspect", folder / "nothing"}), "nothing");
   EXPECT_CONTAINS(refused({"inspect", folder.path()}), "config.json");
+}
+
+TEST(CommandLine, ExportsAFileForLlamaCpp) {
+  const TempDir folder;
+  const std::string out = folder / "demo.gguf";
+  const Ran ran = run_program({"export", kDemo, out, "--dtype", "q8_0"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_CONTAINS(ran.out, "llama.cpp architecture llama, 38 tensors, q8_0");
+  EXPECT_TRUE(read_text(out).starts_with("GGUF"));
+  EXPECT_EQ(read_json(out + ".json")["options"]["dtype"], "q8_0");
+  EXPECT_CONTAINS(refused({"export", kDemo, out}), "exists already");
+  EXPECT_CONTAINS(refused({"export", kDemo, folder / "other.gguf", "--dtype", "q2"}), "one of fp32");
+  EXPECT_CONTAINS(refused({"export", folder / "nothing", folder / "other.gguf"}),
+                  "there is no such directory");
 }
 
 TEST(ConfigFile, GivesWhatFlagsDoNot) {
