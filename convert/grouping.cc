@@ -1,5 +1,6 @@
 #include "convert/grouping.h"
 
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -32,6 +33,16 @@ class Costs {
     }
     return found->second;
   }
+  // All of them at once, shared among threads.
+  void ask(const std::vector<Members>& groups) {
+    std::vector<double> costs(groups.size());
+    at::parallel_for(0, std::ssize(groups), 1, [&](std::int64_t begin, std::int64_t end) {
+      for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i)
+        costs[i] = problem_.cost(groups[i]);
+    });
+    for (std::size_t i = 0; i < groups.size(); ++i) known_.emplace(groups[i], costs[i]);
+    asked_ = std::ssize(known_);
+  }
   double of(const Grouping& groups) {
     double sum = 0;
     for (const Members& members : groups) sum += of(members);
@@ -53,6 +64,10 @@ Grouping in_order(Grouping groups) {
 
 std::vector<std::vector<double>> pair_costs(const GroupingProblem& problem, Costs& costs) {
   const auto heads = static_cast<std::size_t>(problem.heads);
+  std::vector<Members> all;
+  for (std::int64_t i = 0; i < problem.heads; ++i)
+    for (std::int64_t j = i + 1; j < problem.heads; ++j) all.push_back({i, j});
+  costs.ask(all);
   std::vector<std::vector<double>> pairs(heads, std::vector<double>(heads, 0));
   for (std::size_t i = 0; i < heads; ++i)
     for (std::size_t j = i + 1; j < heads; ++j)

@@ -20,7 +20,8 @@ Grouping contiguous_groups(std::int64_t heads, std::int64_t groups);
 // What a choice is made from.
 struct GroupingProblem {
   std::int64_t heads = 0, groups = 0;
-  std::function<double(const Members&)> cost;  // of a group, ascending members; does not depend on order
+  // Of a group, ascending members; does not depend on order. Asked for by several threads at a time.
+  std::function<double(const Members&)> cost;
   // How many costs may be asked for. Those of all pairs always may.
   std::int64_t evaluations = 0;
   std::uint64_t seed = 0;

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <functional>
 #include <map>
+#include <mutex>
 
 #include "convert/head_similarity.h"
 #include "convert/layer_merge.h"
@@ -87,11 +88,16 @@ class LayerCosts {
   LayerCosts(const MergeMethod& method, const HeadStatistics& statistics)
       : method_(method), statistics_(statistics) {}
 
-  const MergeError& of(const Members& members) {
-    const auto [found, is_new] = known_.try_emplace(members);
-    if (is_new)
-      found->second = group_error(method_, statistics_, members, {.head_dim = statistics_.head_dim()});
-    return found->second;
+  // Safe to call from several threads.
+  MergeError of(const Members& members) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (const auto found = known_.find(members); found != known_.end()) return found->second;
+    }
+    const MergeError error = group_error(method_, statistics_, members, {.head_dim = statistics_.head_dim()});
+    const std::lock_guard lock(mutex_);
+    known_.emplace(members, error);
+    return error;
   }
   MergeError of(const Grouping& groups) {
     MergeError sum;
@@ -105,6 +111,7 @@ class LayerCosts {
  private:
   const MergeMethod& method_;
   const HeadStatistics& statistics_;
+  std::mutex mutex_;
   std::map<Members, MergeError> known_;
 };
 

@@ -105,6 +105,27 @@ TEST_F(CalibratedMerge, TheFirstPositionCountsAsMuchAsAskedFor) {
   EXPECT_FALSE(at::equal(first_key(0.5, false), first_key(1, false)));
 }
 
+TEST_F(CalibratedMerge, StatisticsDoNotSeeTheWindowsThatDecide) {
+  CalibrationText text{.tokens_WT = at::empty({8, 32}, at::kLong), .held_out = 2, .origin = ""};
+  RandomStream stream(4, "ids");
+  for (std::int64_t i = 0; i < text.tokens_WT.numel(); ++i)
+    text.tokens_WT.mutable_data_ptr<std::int64_t>()[i] = static_cast<std::int64_t>(stream.below(40));
+  const auto model = family::open_model(folder_ / "source");
+  const auto first_key = [&](const CalibrationText& seen) {
+    fs::remove_all(folder_ / "work");
+    return merged_from_text(model, {.merge = {.method = &merge_method("optimal"), .groups = 2, .layers = 3}},
+                            seen, folder_ / "work")
+        .merged(*model.find(family::Part::kKeyWeight, 0));
+  };
+  const at::Tensor key = first_key(text);
+  CalibrationText other = text;
+  other.tokens_WT = text.tokens_WT.clone();
+  other.tokens_WT.narrow(0, 6, 2).fill_(3);
+  EXPECT_TRUE(at::equal(first_key(other), key));
+  other.tokens_WT[5].fill_(3);
+  EXPECT_FALSE(at::equal(first_key(other), key));
+}
+
 TEST_F(CalibratedMerge, ARunGoesOnFromTheLayersAnotherFinished) {
   const auto model = family::open_model(folder_ / "source");
   const CalibrationText text = read_calibration(model, options("out").calibration, 0);
@@ -138,6 +159,39 @@ TEST_F(CalibratedMerge, ARunGoesOnFromTheLayersAnotherFinished) {
   const auto fresh = all_layers(merged_from_text(model, other, text, folder_ / "killed"));
   EXPECT_NE(fs::last_write_time(folder_ / "killed/layer-0.safetensors"), before);
   EXPECT_FALSE(at::equal(fresh[0], whole[0]));
+}
+
+TEST_F(CalibratedMerge, ALayerIsReadAsItWasWritten) {
+  const auto draw = [](at::IntArrayRef shape) { return at::randn(shape, at::kDouble); };
+  MergedLayer layer{.attention = {.q_HDN = draw({4, 2, 7}),
+                                  .k_KDN = draw({2, 2, 7}),
+                                  .v_KDN = draw({2, 2, 7}),
+                                  .o_MHD = draw({6, 4, 2}),
+                                  .hidden = 6}};
+  layer.record = {.grouping = {{0, 3}, {1, 2}},
+                  .exact_grouping = true,
+                  .error = MergeError{0.25, 0.5},
+                  .refits = {{"ridge", 0.5, 0.125, true}, {"scale", 0.125, 0.25, false}}};
+  fs::create_directory(folder_ / "layers");  // an empty folder is nobody's
+  const LayerFiles files(folder_ / "layers", "print");
+  files.write(3, layer);
+  const MergedLayer back = LayerFiles(folder_ / "layers", "print").read(3);
+  EXPECT_TRUE(at::equal(back.attention.q_HDN, layer.attention.q_HDN));
+  EXPECT_TRUE(at::equal(back.attention.k_KDN, layer.attention.k_KDN));
+  EXPECT_TRUE(at::equal(back.attention.v_KDN, layer.attention.v_KDN));
+  EXPECT_TRUE(at::equal(back.attention.o_MHD, layer.attention.o_MHD));
+  EXPECT_EQ(back.attention.hidden, 6);
+  EXPECT_EQ(back.record.grouping, layer.record.grouping);
+  EXPECT_TRUE(back.record.exact_grouping);
+  ASSERT_TRUE(back.record.error);
+  EXPECT_EQ(back.record.error->keys, 0.25);
+  EXPECT_EQ(back.record.error->values, 0.5);
+  ASSERT_EQ(back.record.refits.size(), 2u);
+  EXPECT_EQ(back.record.refits[1].name, "scale");
+  EXPECT_EQ(back.record.refits[1].before, 0.125);
+  EXPECT_EQ(back.record.refits[1].after, 0.25);
+  EXPECT_TRUE(back.record.refits[0].accepted);
+  EXPECT_FALSE(back.record.refits[1].accepted);
 }
 
 TEST_F(CalibratedMerge, AFolderThatIsNotOursIsNotTouched) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <mutex>
 
 #include "convert/matching.h"
 #include "core/base/file.h"
@@ -102,10 +103,46 @@ TEST(Grouping, LargerTablesAreSearchedAndNeverWorseThanContiguous) {
   EXPECT_GE(found, 5) << "the best grouping is often found";
 }
 
+// Heads of a hidden group cost each other less than any others do: that division is the cheapest of all.
+TEST(Grouping, HiddenGroupsAreFoundAmongMoreHeadsThanCanBeTried) {
+  for (std::uint64_t seed = 0; seed < 10; ++seed) {
+    RandomCosts cost(24, seed);
+    std::vector<std::int64_t> heads = first_heads(24);
+    RandomStream stream(seed, "hidden");
+    for (std::size_t i = 23; i > 0; --i) std::swap(heads[i], heads[stream.below(i + 1)]);
+    Grouping hidden;
+    for (auto head = heads.begin(); head != heads.end(); head += 4) hidden.emplace_back(head, head + 4);
+    for (auto& row : cost.pairs)
+      for (double& pair : row) pair += 1;
+    for (Members& members : hidden) {
+      std::ranges::sort(members);
+      for (const std::int64_t i : members)
+        for (const std::int64_t j : members)
+          if (i < j) cost.pairs[static_cast<std::size_t>(i)][static_cast<std::size_t>(j)] -= 1;
+    }
+    std::ranges::sort(hidden);
+    const ChosenGroups chosen =
+        cheapest_groups({.heads = 24, .groups = 6, .cost = cost, .evaluations = 20000, .seed = seed});
+    EXPECT_EQ(chosen.groups, hidden) << seed;
+    EXPECT_FALSE(chosen.exact) << "20,000 costs pay for the table; the sets of 24 heads are too many";
+  }
+}
+
+TEST(Grouping, TheSeedChoosesWhereTheSearchStarts) {
+  const RandomCosts cost(40, 0);
+  std::vector<Grouping> found;
+  for (std::uint64_t seed = 0; seed < 8; ++seed)
+    found.push_back(
+        cheapest_groups({.heads = 40, .groups = 10, .cost = cost, .evaluations = 1000, .seed = seed}).groups);
+  EXPECT_NE(std::ranges::count(found, found.front()), 8);
+}
+
 TEST(Grouping, CostsAreAskedForOnceAndWithinTheBudget) {
+  std::mutex mutex;
   std::vector<Members> asked;
   const RandomCosts cost(16, 1);
   const auto counting = [&](const Members& members) {
+    const std::lock_guard lock(mutex);
     EXPECT_TRUE(std::ranges::is_sorted(members));
     asked.push_back(members);
     return cost(members);
