@@ -97,9 +97,10 @@ bool is_numeric(char32_t character) {
 
 bool is_punctuation(char32_t character) {
   if (character < 0x80) return std::ispunct(static_cast<int>(character)) != 0;
-  constexpr UChar32 kCanadianSyllabicsChiSign = 0x166D;  // a symbol since Unicode 12
+  // Punctuation until they became a symbol (Unicode 12) and a mark (11).
+  constexpr UChar32 kCanadianSyllabicsChiSign = 0x166D, kSharadaSandhiMark = 0x111C9;
   const auto icu = static_cast<UChar32>(character);
-  if (icu == kCanadianSyllabicsChiSign) return true;
+  if (icu == kCanadianSyllabicsChiSign || icu == kSharadaSandhiMark) return true;
   return (U_GET_GC_MASK(icu) & U_GC_P_MASK) != 0 && is_older_than(icu, 9);
 }
 
