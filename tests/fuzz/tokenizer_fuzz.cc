@@ -1,6 +1,6 @@
-// Whatever the text of a tokenizer.json, opening it ends in a tokenizer whose ids are inside its vocabulary, or
-// in a UserError. Patterns of the file's own are left out: Oniguruma has fuzzers itself, and a pattern may take
-// any time; those that are built in are matched.
+// Whatever the text of a tokenizer.json, opening it ends in a tokenizer whose ids are inside its vocabulary,
+// or in a UserError. Patterns of the file's own are left out: Oniguruma has fuzzers itself, and a pattern may
+// take any time; those that are built in are matched.
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
