@@ -8,6 +8,7 @@ namespace regroup::cli {
 Run declare_convert(CLI::App& app);
 Run declare_eval(CLI::App& app);
 Run declare_export(CLI::App& app);
+Run declare_families(CLI::App& app);
 Run declare_generate(CLI::App& app);
 Run declare_inspect(CLI::App& app);
 Run declare_tokenize(CLI::App& app);
@@ -23,6 +24,7 @@ std::span<const Command> commands() {
               declare_eval},
       Command{"generate", "continue a text with a model", declare_generate},
       Command{"tokenize", "turn text into a token shard", declare_tokenize},
+      Command{"families", "which model families there are, and what becomes of each", declare_families},
       Command{"export", "write a checkpoint as a GGUF file for llama.cpp", declare_export},
   };
   return all;

@@ -16,7 +16,7 @@ struct Flags {
   double grouping_seconds = convert::PlanOptions().grouping_seconds;
   convert::CalibrationOptions calibration;
   bool no_bos = false;
-  std::string refit, memory;
+  std::string refit, memory, target = convert::PlanOptions().target;
   std::int64_t kv_heads = 0;
   bool plan = false;
 };
@@ -33,7 +33,8 @@ convert::ConvertOptions options_from(const Flags& flags, const CommonOptions& co
                   .grouping_seconds = flags.grouping_seconds,
                   .refit = flags.refit,
                   .dtype = {},
-                  .max_shard_size = {}};
+                  .max_shard_size = {},
+                  .target = flags.target};
   options.calibration = flags.calibration;
   options.calibration.document_start = !flags.no_bos;
   if (!flags.memory.empty()) options.calibration.memory = parse_size(flags.memory, "--memory");
@@ -89,6 +90,10 @@ Run declare_convert(CLI::App& app) {
                  "fp32, fp16 or bf16: type of the written weights (default: as stored)");
   app.add_option("--max-shard-size", flags->max_shard_size,
                  "such as 5GB (default: files as the source has them)");
+  app.add_option("--target", flags->target,
+                 "architecture of the result: auto (one that engines load, if there is one), same, own, phi, "
+                 "starcoder2 or gpt_bigcode")
+      ->capture_default_str();
   app.add_flag("--plan", flags->plan, "say what would be done, and write nothing");
   return [flags](const Invocation& invocation) {
     const convert::ConvertOptions options = options_from(*flags, invocation.common);

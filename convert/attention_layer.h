@@ -16,7 +16,11 @@ namespace regroup::convert {
 
 struct AttentionLayer {
   at::Tensor q_HDN, k_KDN, v_KDN, o_MHD;  // q and o undefined where only keys and values were read
+  // Norms of queries and keys that hold numbers for every head, [H, D] and [K, D]; undefined: there are none.
+  at::Tensor q_norm_HD, k_norm_KD;
+  family::QkNorm qk_norm = family::QkNorm::kNone;
   std::int64_t hidden = 0;
+  std::int64_t rotary_dims = 0;  // coordinates of a head that positions turn, the first ones
 
   bool has_queries() const { return q_HDN.defined(); }
   std::int64_t kv_heads() const { return k_KDN.size(0); }
@@ -29,12 +33,13 @@ struct AttentionLayer {
 // if a value is NaN or infinite.
 AttentionLayer read_attention(const family::ModelDirectory& model, std::int64_t layer, bool with_queries);
 
-// True for the parts that an AttentionLayer holds: q, k, v, o weights and q, k, v biases.
-bool in_attention_layer(family::Part part);
+// The parts that an AttentionLayer of this configuration holds: q, k, v, o weights, q, k, v biases, and norms
+// of single heads.
+bool in_attention_layer(const family::ModelConfig& config, family::Part part);
 
-// One of its tensors as a file holds it: projections [heads·D, M] and biases [heads·D], the output projection
-// [M, H·D].
-at::Tensor stored_form(const AttentionLayer& layer, family::Part part);
+// One of its parts as the decoder has it: projections [heads·D, M] and biases [heads·D], the output
+// projection [M, H·D], norms [heads·D] or [heads, D].
+at::Tensor part_of(const family::ModelConfig& config, const AttentionLayer& layer, family::Part part);
 
 // Key/value heads in another order, each with its query heads: `order[i]` is the head that becomes the i-th.
 // Leaves the layer's function as it is (conversion without per-head positions).

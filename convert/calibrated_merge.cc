@@ -26,7 +26,8 @@ namespace fs = std::filesystem;
 using family::ModelDirectory;
 using family::Part;
 
-// How much of the difference that the student's stream has gathered a layer's target makes up for.
+// How much of the difference that the student's stream has gathered a layer's target makes up for. (Where a
+// norm stands between attention and the stream, nothing: what is added is no sum with it.)
 constexpr double kDriftCorrection = 1;
 
 // Windows whose attention itself is compared (refits/query.cc).
@@ -83,9 +84,7 @@ class CalibratedMerge {
     student_config_.kv_heads = recipe.merge.groups;
     weight_T1_ = at::ones({text.length(), 1}, at::TensorOptions(type_).device(device_));
     weight_T1_.narrow(0, 0, 1).fill_(recipe.options.first_position_weight);
-    rotation_ = model::rotation_at(
-        model::rotation_frequencies(model.config, at::TensorOptions(type_).device(device_)), 0, text.length(),
-        type_);
+    rotation_ = model::rotation_at(model.config, 0, text.length(), weight_T1_.options(), type_);
   }
 
   void run() {
@@ -133,7 +132,8 @@ class CalibratedMerge {
     streams_ = {stream("source"), stream("student"), stream("target")};
     const model::Weights weights = model::load_embedding(model_, type_, device_);
     for_batches([&](std::int64_t begin, std::int64_t count) {
-      const at::Tensor x_BTM = model::embedded(weights, text_.tokens_WT.narrow(0, begin, count).to(device_));
+      const at::Tensor x_BTM =
+          model::embedded(model_.config, weights, text_.tokens_WT.narrow(0, begin, count).to(device_));
       streams_.source_WTM.narrow(0, begin, count).copy_(x_BTM);
       streams_.student_WTM.narrow(0, begin, count).copy_(x_BTM);
     });
@@ -148,15 +148,17 @@ class CalibratedMerge {
       const at::Tensor input_BTM = layer.attention_input(x_BTM);
       const at::Tensor output_BTM = layer.attention_output(layer.heads(input_BTM, rotation_));
       if (seen) {
-        const at::Tensor drift = x_BTM - streams_.student_WTM.narrow(0, begin, count).to(device_);
-        streams_.target_WTM.narrow(0, begin, count).copy_(output_BTM + kDriftCorrection * drift);
+        at::Tensor target_BTM = output_BTM;
+        if (model_.config.block != family::Block::kPostNorm)
+          target_BTM = target_BTM +
+                       kDriftCorrection * (x_BTM - streams_.student_WTM.narrow(0, begin, count).to(device_));
+        streams_.target_WTM.narrow(0, begin, count).copy_(target_BTM);
         const std::int64_t training = std::clamp(text_.training() - begin, std::int64_t{0}, count);
         add_moments(input_BTM.narrow(0, 0, training), seen->moments_NN);
         if (begin < std::min(kAttentionWindows, text_.training()))
           seen->windows.push_back(input_BTM.narrow(0, 0, training).cpu());
       }
-      x_BTM = x_BTM + output_BTM;
-      stream.copy_(x_BTM + layer.feed_forward(x_BTM));
+      stream.copy_(layer.after(x_BTM, output_BTM));
       progress_.advance(static_cast<double>(count * text_.length()));
     });
   }
@@ -210,10 +212,10 @@ class CalibratedMerge {
   }
 
   // What DecoderLayer reads besides the projections that are merged.
-  static model::Weights without_projections(const model::Weights& weights) {
+  model::Weights without_projections(const model::Weights& weights) const {
     model::Weights rest;
     for (const auto& [key, tensor] : weights)
-      if (!in_attention_layer(key.first)) rest.emplace(key, tensor);
+      if (!in_attention_layer(model_.config, key.first)) rest.emplace(key, tensor);
     return rest;
   }
 
@@ -224,16 +226,16 @@ class CalibratedMerge {
     const auto round = [&](const at::Tensor& heads) {
       return heads.to(model::scalar_type(stored)).to(heads.scalar_type());
     };
-    return {.q_HDN = round(layer.q_HDN),
-            .k_KDN = round(layer.k_KDN),
-            .v_KDN = round(layer.v_KDN),
-            .o_MHD = round(layer.o_MHD),
-            .hidden = layer.hidden};
+    AttentionLayer result = layer;
+    for (at::Tensor* heads :
+         {&result.q_HDN, &result.k_KDN, &result.v_KDN, &result.o_MHD, &result.q_norm_HD, &result.k_norm_KD})
+      if (heads->defined()) *heads = round(*heads);
+    return result;
   }
 
   void advance_student(const model::Weights& weights, const AttentionLayer& student, std::int64_t index) {
     model::Weights changed = without_projections(weights);
-    put_projections(student, index, changed, weight_T1_.options());
+    put_projections(student_config_, student, index, changed, weight_T1_.options());
     const model::DecoderLayer layer(student_config_, changed, index);
     for_batches([&](std::int64_t begin, std::int64_t count) {
       at::Tensor stream = streams_.student_WTM.narrow(0, begin, count);
@@ -290,7 +292,9 @@ MergedLayers merged_from_text(const ModelDirectory& model, const CalibrationReci
   const at::NoGradGuard no_grad;
   const LayerFiles files(work, fingerprint(model, recipe, text));
   CalibratedMerge(model, recipe, text, files).run();
-  return MergedLayers([files](std::int64_t layer) { return files.read(layer); });
+  family::ModelConfig config = model.config;
+  config.kv_heads = recipe.merge.groups;
+  return MergedLayers(config, [files](std::int64_t layer) { return files.read(layer); });
 }
 
 }  // namespace regroup::convert

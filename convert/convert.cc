@@ -40,7 +40,8 @@ MergeRecipe make_recipe(const family::ModelDirectory& model, const Plan& plan, s
                      .grouping_seconds = plan.options.grouping_seconds,
                      .layers = model.config.layers,
                      .initializer_range = model.config.initializer_range,
-                     .seed = seed};
+                     .seed = seed,
+                     .moves = plan.target.home != nullptr};
   if (plan.options.grouping != "cost" && plan.options.grouping != "contiguous")
     recipe.given =
         read_groups(plan.options.grouping, model.config.layers, model.config.kv_heads, recipe.groups);
@@ -68,7 +69,7 @@ std::filesystem::path work_directory(std::filesystem::path output) {
 // None where nothing is merged by text.
 std::optional<CalibrationText> calibration_text(const family::ModelDirectory& model, const Plan& plan,
                                                 const ConvertOptions& options) {
-  if (!plan.options.calibrated || plan.count(Action::kMerge) == 0) return std::nullopt;
+  if (!plan.options.calibrated || !plan.merges) return std::nullopt;
   if (!options.calibration.generate) return read_calibration(model, options.calibration, options.seed);
   return generate_calibration(model, options.calibration, options.device, options.seed);
 }
@@ -118,10 +119,9 @@ std::string convert(const ConvertOptions& options, const Json& resolved) {
   const std::optional<CalibrationText> text = calibration_text(model, plan, options);
   MergedLayers layers = merged_layers(model, plan, recipe, options, text);
   const Executed executed = execute_plan(model, plan, layers, output.partial());
-  write_text(output.partial() / "config.json",
-             plan.config.kv_heads == model.config.kv_heads && !plan.options.dtype
-                 ? read_text(model.path / "config.json")
-                 : to_text(plan.config_json));
+  write_text(output.partial() / "config.json", !plan.merges && !plan.options.dtype && !plan.target.home
+                                                   ? read_text(model.path / "config.json")
+                                                   : to_text(plan.config_json));
   for (const auto& file : plan.carried)
     checkpoint::copy_file_synced(model.path / file, output.partial() / file);
   write_text(output.partial() / kProvenanceFile,
@@ -132,7 +132,7 @@ std::string convert(const ConvertOptions& options, const Json& resolved) {
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   std::string summary = plan_text(model, plan) +
                         fmt::format("{:<16}{} in {:.1f} s\n", "written", options.output.string(), seconds);
-  if (!text && plan.count(Action::kMerge) > 0)
+  if (!text && plan.merges)
     summary += fmt::format("{:<16}{}\n", "loses less",
                            "with text like the model's own (--calibration FILES), or that it writes itself "
                            "(--generate-calibration)");

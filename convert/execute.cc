@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "convert/moved_weights.h"
 #include "core/base/error.h"
 #include "core/base/hashed_file.h"
 #include "core/base/progress.h"
@@ -71,20 +72,23 @@ class SourceFiles {
 
 class Executor {
  public:
-  Executor(const ModelDirectory& model, MergedLayers& layers)
+  Executor(const ModelDirectory& model, const Plan& plan, MergedLayers& layers)
       : model_(model),
         source_(model),
         layers_(layers),
-        progress_("converting", static_cast<double>(model.checkpoint.data_bytes()), "B") {}
+        moved_(model, plan, layers),
+        progress_("converting", static_cast<double>(plan.output_bytes()), "B") {}
 
   FileRecord write_shard(const PlannedShard& shard, const std::filesystem::path& directory) {
     checkpoint::SafetensorsWriter writer(directory / shard.file_name, outputs(shard), shard.metadata);
     for (const PlannedTensor& tensor : shard.tensors) {
-      if (tensor.action == Action::kMerge)
-        write_merged(tensor, writer);
+      if (tensor.action == Action::kMove)
+        write_values(tensor, moved_.values(tensor.moved), writer);
+      else if (tensor.action == Action::kMerge)
+        write_values(tensor, layers_.merged(*tensor.source), writer);
       else
         write_streamed(tensor, writer);
-      progress_.advance(static_cast<double>(tensor.source->stored.info->bytes()));
+      progress_.advance(static_cast<double>(tensor.output.bytes()));
     }
     return {shard.file_name, writer.file_bytes(), writer.finish()};
   }
@@ -92,11 +96,11 @@ class Executor {
   std::vector<FileRecord> finish_source() { return source_.finish(); }
 
  private:
-  void write_merged(const PlannedTensor& tensor, checkpoint::SafetensorsWriter& writer) {
-    const at::Tensor merged =
-        layers_.merged(*tensor.source).to(scalar_type(tensor.output.dtype)).contiguous();
-    require_finite(tensor, bytes_of(merged), tensor.output.dtype);
-    writer.append(bytes_of(merged));
+  void write_values(const PlannedTensor& tensor, const at::Tensor& values,
+                    checkpoint::SafetensorsWriter& writer) {
+    const at::Tensor written = values.to(scalar_type(tensor.output.dtype)).contiguous();
+    require_finite(tensor, bytes_of(written), tensor.output.dtype);
+    writer.append(bytes_of(written));
   }
 
   // kCopy and kCast, in chunks that stay in a core's own cache.
@@ -120,7 +124,12 @@ class Executor {
   }
 
   void require_finite(const PlannedTensor& tensor, std::span<const std::byte> bytes, DType dtype) const {
-    if (tensor.source->part == family::Part::kUnused || checkpoint::all_finite(bytes, dtype)) return;
+    if (tensor.source && tensor.source->part == family::Part::kUnused) return;
+    if (checkpoint::all_finite(bytes, dtype)) return;
+    if (!tensor.source)
+      throw UserError({.where = tensor.output.name,
+                       .what = fmt::format("does not fit {}", checkpoint::dtype_name(dtype)),
+                       .remedy = "Choose a wider --dtype"});
     const bool overflow = dtype != tensor.source->stored.info->dtype;
     model::refuse_stored(
         model_, *tensor.source,
@@ -130,6 +139,7 @@ class Executor {
   const ModelDirectory& model_;
   SourceFiles source_;
   MergedLayers& layers_;
+  MovedWeights moved_;
   Progress progress_;
   std::vector<std::byte> chunk_ = std::vector<std::byte>(kChunkBytes);
 };
@@ -139,7 +149,7 @@ class Executor {
 Executed execute_plan(const ModelDirectory& model, const Plan& plan, MergedLayers& layers,
                       const std::filesystem::path& directory) {
   Executed executed;
-  Executor executor(model, layers);
+  Executor executor(model, plan, layers);
   std::vector<checkpoint::Shard> shards;
   for (const PlannedShard& shard : plan.shards) {
     executed.output_files.push_back(executor.write_shard(shard, directory));

@@ -4,7 +4,7 @@
 // best image of head j, weighted by what head i's queries (keys) or its output projection (values) make of
 // it. "Before": A is one real number, heads are compared as they stand, as a plain mean sees them. "After": A
 // is all that queries and outputs can absorb without the model changing, a complex factor for each rotary
-// pair of keys, any D x D map of values.
+// pair of keys, any map of coordinates that positions leave alone, any D x D map of values.
 //
 // Both lie in [0, 1]; "after" is never below "before", does not change with exact symmetries of the model,
 // and is 1 where j is i up to one. Unrelated heads have about sqrt(1/N) (keys) and sqrt(D/N) (values) after.

@@ -9,13 +9,12 @@
 #include <mutex>
 
 #include "convert/head_similarity.h"
-#include "convert/layer_merge.h"
+#include "convert/merged_layers.h"
 #include "convert/plan.h"
 #include "core/base/error.h"
 #include "core/base/output_file.h"
 #include "core/base/progress.h"
 #include "core/family/model_directory.h"
-#include "core/model/stored.h"
 
 namespace regroup::convert {
 namespace {
@@ -82,6 +81,10 @@ Json similarity_json(const HeadSimilarity& similarity) {
           {"after_matrix", rows(similarity.after_KK)}};
 }
 
+MergeContext context_of(const HeadStatistics& statistics) {
+  return {.head_dim = statistics.head_dim(), .rotary_dims = 2 * statistics.keys_CKK.size(0)};
+}
+
 // What merging groups of one layer loses; a group that several numbers of heads ask for is merged once.
 class LayerCosts {
  public:
@@ -94,7 +97,7 @@ class LayerCosts {
       const std::lock_guard lock(mutex_);
       if (const auto found = known_.find(members); found != known_.end()) return found->second;
     }
-    const MergeError error = group_error(method_, statistics_, members, {.head_dim = statistics_.head_dim()});
+    const MergeError error = group_error(method_, statistics_, members, context_of(statistics_));
     const std::lock_guard lock(mutex_);
     known_.emplace(members, error);
     return error;
@@ -134,9 +137,7 @@ Json merge_json(const MergeRecipe& recipe, const HeadStatistics& statistics, Lay
 
 HeadStatistics layer_statistics(const ModelDirectory& model, std::int64_t layer) {
   const AttentionLayer attention = read_attention(model, layer, /*with_queries=*/true);
-  const at::Tensor norm =
-      model::read_values(model, *model.find(family::Part::kAttentionNorm, layer), at::kDouble);
-  return head_statistics(attention, moments_of_norm(norm, attention.has_bias()));
+  return head_statistics(attention, moments_from_weights(model, layer, attention));
 }
 
 Json layer_json(const ModelDirectory& model, MergeRecipe recipe, const std::vector<std::int64_t>& counts,

@@ -19,7 +19,11 @@ namespace fs = std::filesystem;
 constexpr std::string_view kFingerprint = "fingerprint";
 
 std::vector<std::pair<std::string, at::Tensor>> named(const AttentionLayer& layer) {
-  return {{"k", layer.k_KDN}, {"o", layer.o_MHD}, {"q", layer.q_HDN}, {"v", layer.v_KDN}};
+  std::vector<std::pair<std::string, at::Tensor>> tensors = {
+      {"k", layer.k_KDN}, {"k_norm", layer.k_norm_KD}, {"o", layer.o_MHD},
+      {"q", layer.q_HDN}, {"q_norm", layer.q_norm_HD}, {"v", layer.v_KDN}};
+  std::erase_if(tensors, [](const auto& entry) { return !entry.second.defined(); });
+  return tensors;
 }
 
 bool same_fingerprint(const fs::path& directory, const std::string& fingerprint) {
@@ -70,8 +74,10 @@ void LayerFiles::write(std::int64_t layer, const MergedLayer& merged) const {
         {.name = name, .dtype = dtype, .shape = tensor.sizes().vec(), .begin = 0, .end = tensor.nbytes()});
   const fs::path unfinished = directory_ / "unfinished";
   fs::remove(unfinished);
-  checkpoint::SafetensorsWriter writer(
-      unfinished, infos, {{"record", record.dump()}, {"hidden", std::to_string(merged.attention.hidden)}});
+  checkpoint::SafetensorsWriter writer(unfinished, infos,
+                                       {{"record", record.dump()},
+                                        {"hidden", std::to_string(merged.attention.hidden)},
+                                        {"rotary_dims", std::to_string(merged.attention.rotary_dims)}});
   for (const auto& [name, tensor] : named(merged.attention)) {
     const at::Tensor contiguous = tensor.contiguous();
     writer.append(model::bytes_of(contiguous));
@@ -87,14 +93,17 @@ MergedLayer LayerFiles::read(std::int64_t layer) const {
   for (const auto& info : reader.header().tensors) {
     at::Tensor values = at::empty(info.shape, model::scalar_type(info.dtype));
     reader.read(info, 0, model::bytes_of(values));
-    at::Tensor& place = info.name == "q"   ? merged.attention.q_HDN
-                        : info.name == "k" ? merged.attention.k_KDN
-                        : info.name == "v" ? merged.attention.v_KDN
-                                           : merged.attention.o_MHD;
+    at::Tensor& place = info.name == "q"        ? merged.attention.q_HDN
+                        : info.name == "k"      ? merged.attention.k_KDN
+                        : info.name == "v"      ? merged.attention.v_KDN
+                        : info.name == "q_norm" ? merged.attention.q_norm_HD
+                        : info.name == "k_norm" ? merged.attention.k_norm_KD
+                                                : merged.attention.o_MHD;
     place = values;
   }
   const auto& metadata = reader.header().metadata;
   merged.attention.hidden = std::stoll(metadata.at("hidden"));
+  merged.attention.rotary_dims = std::stoll(metadata.at("rotary_dims"));
   const Json record = parse_json(metadata.at("record"), path_of(layer).string());
   merged.record.grouping = record["grouping"].get<Grouping>();
   merged.record.exact_grouping = record["exact"];

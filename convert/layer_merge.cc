@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "convert/norms_over_heads.h"
 #include "core/base/error.h"
 
 namespace regroup::convert {
@@ -29,12 +30,17 @@ ChosenGroups choose_groups(const MergeRecipe& recipe, std::int64_t kv_heads, std
                           .seed = recipe.seed});
 }
 
-MergedLayer merge_layer(const AttentionLayer& source, const InputMoments* moments, bool calibrated,
+MergedLayer merge_layer(const AttentionLayer& stored, const InputMoments* moments, bool calibrated,
                         const MergeRecipe& recipe, std::int64_t layer) {
   check(!recipe.needs_statistics() || moments != nullptr, "this recipe needs the layer's input moments");
+  const bool normed_over_heads =
+      stored.qk_norm == family::QkNorm::kRmsOfAll && recipe.method->merge != nullptr;
+  const bool turns = recipe.method->turns_heads;
+  const AttentionLayer source = normed_over_heads ? with_norms_taken_in(stored, turns) : stored;
   const HeadStatistics statistics =
       recipe.needs_statistics() ? head_statistics(source, *moments) : HeadStatistics{};
-  const MergeContext context{.head_dim = source.head_dim(), .calibrated = calibrated};
+  const MergeContext context{
+      .head_dim = source.head_dim(), .rotary_dims = source.rotary_dims, .calibrated = calibrated};
   ChosenGroups chosen = choose_groups(
       recipe, source.kv_heads(), source.head_dim(), layer,
       [&](const Members& members) { return group_cost(*recipe.method, statistics, members, context); });
@@ -54,6 +60,12 @@ MergedLayer merge_layer(const AttentionLayer& source, const InputMoments* moment
     merged.record.error->values += error.values;
   }
   merged.attention = apply(source, merged.record.grouping, merges);
+  if (normed_over_heads) {
+    Members order;
+    for (const Members& members : merged.record.grouping)
+      order.insert(order.end(), members.begin(), members.end());
+    set_norms(permuted(stored, order), moments, turns, merged.attention);
+  }
   return merged;
 }
 

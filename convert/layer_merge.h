@@ -22,6 +22,7 @@ struct MergeRecipe {
   std::int64_t layers = 0;       // of the model
   double initializer_range = 0;  // of the model
   std::uint64_t seed = 0;
+  bool moves = false;  // to another architecture: every projection is written anew
 
   // Query and output projections are written anew: turned, or in another order.
   bool changes_queries() const { return method->turns_heads || by_cost || !given.empty(); }
@@ -54,7 +55,7 @@ ChosenGroups choose_groups(const MergeRecipe& recipe, std::int64_t kv_heads, std
 
 // `moments` of the layer's inputs; may be null for a recipe that needs no statistics. `calibrated`: they are
 // of text.
-MergedLayer merge_layer(const AttentionLayer& source, const InputMoments* moments, bool calibrated,
+MergedLayer merge_layer(const AttentionLayer& stored, const InputMoments* moments, bool calibrated,
                         const MergeRecipe& recipe, std::int64_t layer);
 
 }  // namespace regroup::convert

@@ -77,7 +77,7 @@ constexpr std::array kMethods = {
 MergeError group_error(const MergeMethod& method, const HeadStatistics& statistics, const Members& members,
                        const MergeContext& context) {
   if (members.size() == 1) return {};
-  if (method.quick_error) return method.quick_error(statistics, members);
+  if (method.quick_error && !statistics.keys_are_normed) return method.quick_error(statistics, members);
   check(method.merge != nullptr, "a method that keeps nothing has no cost");
   return merge_error(statistics, members, method.merge(statistics, members, context));
 }
@@ -117,6 +117,7 @@ AttentionLayer with_drawn_heads(const AttentionLayer& layer, std::int64_t groups
   AttentionLayer merged = layer;
   merged.k_KDN = drawn(layer.k_KDN, "key");
   merged.v_KDN = drawn(layer.v_KDN, "value");
+  if (layer.k_norm_KD.defined()) merged.k_norm_KD = at::ones_like(layer.k_norm_KD.narrow(0, 0, groups));
   return merged;
 }
 

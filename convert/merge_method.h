@@ -11,7 +11,7 @@ namespace regroup::convert {
 
 // What a method may depend on besides the statistics.
 struct MergeContext {
-  std::int64_t head_dim = 0;
+  std::int64_t head_dim = 0, rotary_dims = 0;
   bool calibrated = false;  // the statistics are of text, not of weights alone
 };
 

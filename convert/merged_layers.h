@@ -14,22 +14,31 @@ namespace regroup::convert {
 
 class MergedLayers {
  public:
-  // `merge` reads and merges one layer.
-  explicit MergedLayers(std::function<MergedLayer(std::int64_t)> merge) : merge_(std::move(merge)) {}
+  // `merge` reads and merges one layer. `config` is of the result.
+  MergedLayers(const family::ModelConfig& config, std::function<MergedLayer(std::int64_t)> merge)
+      : config_(config), merge_(std::move(merge)) {}
 
-  // The tensor that takes the place of `tensor`, a part of an attention layer, in the shape it is stored in.
+  // The tensor that takes the place of `tensor`, of an attention layer, as it will be stored.
   // Tensors of one layer usually follow each other in a file; where they do not, the layer is merged again
   // rather than kept: one is held.
   at::Tensor merged(const family::ModelTensor& tensor);
 
+  const AttentionLayer& layer(std::int64_t layer);
+
   const std::map<std::int64_t, LayerRecord>& records() const { return records_; }
 
  private:
+  family::ModelConfig config_;
   std::function<MergedLayer(std::int64_t)> merge_;
   std::int64_t layer_ = -1;
   AttentionLayer held_;  // of layer_
   std::map<std::int64_t, LayerRecord> records_;
 };
+
+// What weights alone say of a layer's inputs: they are white but for the weight and bias of the norm that
+// they leave.
+InputMoments moments_from_weights(const family::ModelDirectory& model, std::int64_t layer,
+                                  const AttentionLayer& attention);
 
 // Merges from weights alone: inputs are taken as white, scaled by the weight of the norm they leave.
 MergedLayers merged_from_weights(const family::ModelDirectory& model, const MergeRecipe& recipe);

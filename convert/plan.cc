@@ -4,11 +4,14 @@
 
 #include <algorithm>
 
+#include "convert/attention_layer.h"
 #include "convert/merge_method.h"
-#include "convert/refit.h"
+#include "convert/refits/refits.h"
 #include "core/base/error.h"
 #include "core/base/units.h"
 #include "core/checkpoint/carry.h"
+#include "core/family/catalogue.h"
+#include "core/family/layout.h"
 
 namespace regroup::convert {
 namespace {
@@ -18,9 +21,21 @@ using family::ModelDirectory;
 using family::ModelTensor;
 using family::Part;
 
-bool is_kv(Part part) {
-  return part == Part::kKeyWeight || part == Part::kValueWeight || part == Part::kKeyBias ||
-         part == Part::kValueBias;
+// Tensors that hold keys or values: their shape changes with the number of heads.
+bool holds_kv(const ModelTensor& tensor, const family::ModelConfig& config) {
+  for (const family::PartRows& held : family::parts_in(tensor.layout, tensor.part, config))
+    switch (held.part) {
+      case Part::kKeyWeight:
+      case Part::kKeyBias:
+      case Part::kValueWeight:
+      case Part::kValueBias:
+        return true;
+      case Part::kKeyNorm:
+        return config.qk_norm_by_head;
+      default:
+        break;
+    }
+  return false;
 }
 
 void require_divisor(const ModelDirectory& model, std::int64_t kv_heads) {
@@ -35,8 +50,11 @@ void require_divisor(const ModelDirectory& model, std::int64_t kv_heads) {
                    .found = std::to_string(kv_heads)});
 }
 
-bool is_query_or_output(Part part) {
-  return part == Part::kQueryWeight || part == Part::kQueryBias || part == Part::kOutputWeight;
+std::vector<std::int64_t> shape_with(const ModelDirectory& model, const ModelTensor& tensor,
+                                     std::int64_t kv_heads) {
+  family::ModelConfig config = model.config;
+  config.kv_heads = kv_heads;
+  return family::shape_of(tensor.dims, config);
 }
 
 // Whether merging writes query and output projections too: in another order, or turned.
@@ -45,10 +63,21 @@ bool changes_queries(const PlanOptions& options) {
          options.refit != "none";
 }
 
-PlanOptions resolved(PlanOptions options) {
+// Whether attention looks at queries and keys as they are projected.
+bool plain_scores(const family::ModelConfig& config) {
+  return config.qk_norm == family::QkNorm::kNone && config.positions != family::Positions::kAlibi &&
+         config.windows.empty() && config.clip_qkv == 0 && !config.attention_scale_by_layer;
+}
+
+PlanOptions resolved(PlanOptions options, const family::ModelConfig& config) {
   if (options.method.empty()) options.method = kBestMethod;
   const MergeMethod& method = merge_method(options.method);
-  if (options.grouping.empty()) options.grouping = method.grouping;
+  if (options.grouping.empty()) options.grouping = config.heads_can_move() ? method.grouping : "contiguous";
+  if (options.grouping != "contiguous" && !config.heads_can_move())
+    throw UserError({.where = "--grouping",
+                     .what = "ALiBi gives every head a slope by its number: heads cannot change places",
+                     .expected = "contiguous",
+                     .found = "'" + options.grouping + "'"});
   if (options.grouping != "contiguous" && method.merge == nullptr)
     throw UserError(
         {.where = "--grouping",
@@ -62,6 +91,12 @@ PlanOptions resolved(PlanOptions options) {
                      .found = "no --calibration",
                      .remedy = "Name text with --calibration, let the model write it with "
                                "--generate-calibration, or leave --refit out"});
+  for (const Refit* refit : parse_refits(options.refit))
+    if (refit->fit == fit_query && !plain_scores(config))
+      throw UserError(
+          {.where = "--refit",
+           .what = "query knows no norms of queries and keys, no ALiBi, no windows and no clipping",
+           .remedy = "Leave it out: ridge and reconstruct serve every model"});
   return options;
 }
 
@@ -74,10 +109,10 @@ PlannedTensor plan_tensor(const ModelDirectory& model, const ModelTensor& tensor
     planned.action = Action::kCast;
   }
   if (options.kv_heads != model.config.kv_heads) {
-    if (is_kv(tensor.part)) {
-      planned.output.shape.front() = options.kv_heads * model.config.head_dim;
+    if (holds_kv(tensor, model.config)) {
+      planned.output.shape = shape_with(model, tensor, options.kv_heads);
       planned.action = Action::kMerge;
-    } else if (is_query_or_output(tensor.part) && changes_queries(options)) {
+    } else if (in_attention_layer(model.config, tensor.part) && changes_queries(options)) {
       planned.action = Action::kMerge;
     }
   }
@@ -88,6 +123,11 @@ PlannedTensor plan_tensor(const ModelDirectory& model, const ModelTensor& tensor
   return planned;
 }
 
+// Norms of single key heads: there are as many as heads.
+bool is_left_out(const ModelTensor& tensor, const PlanOptions& options) {
+  return tensor.part == Part::kKeyNorm && tensor.item >= options.kv_heads;
+}
+
 // The source's files again, each with the tensors that it had, in the order it had them.
 std::vector<PlannedShard> shards_as_stored(const ModelDirectory& model, const PlanOptions& options) {
   std::vector<PlannedShard> shards;
@@ -95,7 +135,8 @@ std::vector<PlannedShard> shards_as_stored(const ModelDirectory& model, const Pl
     shards.push_back({.file_name = model.checkpoint.safetensors_name(file),
                       .metadata = model.checkpoint.files()[file].header().metadata});
   for (const ModelTensor& tensor : model.tensors)
-    shards[tensor.stored.file].tensors.push_back(plan_tensor(model, tensor, options));
+    if (!is_left_out(tensor, options))
+      shards[tensor.stored.file].tensors.push_back(plan_tensor(model, tensor, options));
   return shards;
 }
 
@@ -103,6 +144,7 @@ std::vector<PlannedShard> shards_of_size(const ModelDirectory& model, const Plan
   std::vector<PlannedTensor> planned;
   std::vector<TensorInfo> infos;
   for (const ModelTensor& tensor : model.tensors) {
+    if (is_left_out(tensor, options)) continue;
     planned.push_back(plan_tensor(model, tensor, options));
     infos.push_back(planned.back().output);
   }
@@ -117,11 +159,55 @@ std::vector<PlannedShard> shards_of_size(const ModelDirectory& model, const Plan
   return shards;
 }
 
+// The tensors of the result's own table, for a model that moves to another architecture.
+std::vector<PlannedShard> moved_shards(const ModelDirectory& model, const Plan& plan) {
+  constexpr std::uint64_t kDefaultShard = 50'000'000'000;  // as HF has it
+  const checkpoint::DType dtype = plan.options.dtype.value_or(model.dtype());
+  std::map<std::string, PlannedTensor> planned;
+  std::vector<TensorInfo> infos;
+  for (const family::ExpectedTensor& tensor : family::expected_tensors(*plan.target.family, plan.config)) {
+    if (!tensor.required) continue;
+    TensorInfo info{.name = tensor.name, .dtype = dtype, .shape = tensor.shape, .begin = 0, .end = 0};
+    info.end = static_cast<std::uint64_t>(info.elements()) *
+               static_cast<std::uint64_t>(checkpoint::dtype_bits(dtype)) / 8;
+    infos.push_back(info);
+    planned[tensor.name] = {.output = info,
+                            .source = nullptr,
+                            .action = Action::kMove,
+                            .moved = {.stored = {},
+                                      .part = tensor.part,
+                                      .layer = tensor.layer,
+                                      .item = tensor.item,
+                                      .dims = tensor.dims,
+                                      .layout = tensor.layout}};
+  }
+  std::vector<PlannedShard> shards;
+  for (const checkpoint::Shard& shard :
+       checkpoint::shard_by_size(infos, plan.options.max_shard_size.value_or(kDefaultShard))) {
+    shards.push_back({.file_name = shard.file_name, .metadata = {{"format", "pt"}}, .tensors = {}});
+    for (const TensorInfo& info : shard.tensors) shards.back().tensors.push_back(planned.at(info.name));
+  }
+  return shards;
+}
+
 std::string cache_line(const family::ModelConfig& config, std::int64_t element_bytes) {
   const auto per_token = static_cast<double>(family::kv_bytes_per_token(config, element_bytes));
   return fmt::format("{} a token, {} at {} tokens", human_bytes(per_token),
                      human_bytes(per_token * static_cast<double>(config.max_positions)),
                      config.max_positions);
+}
+
+// What the result is, and who loads it.
+std::string target_line(const Plan& plan) {
+  const std::string architecture = plan.config_json["architectures"][0];
+  if (plan.target.loaded_by.empty())
+    return architecture +
+           ": no engine has a class for it, and none will load it by mistake; eval, uptrain and "
+           "generate do";
+  std::string line = fmt::format("{}, loaded by {}", architecture, list_some(plan.target.loaded_by));
+  if (plan.target.home && plan.config.shared_norm)
+    line += "; norms are taken into projections (exact but for the rounding of what is stored)";
+  return line;
 }
 
 }  // namespace
@@ -142,14 +228,25 @@ std::int64_t Plan::count(Action action) const {
 
 Plan make_plan(const ModelDirectory& model, const PlanOptions& asked) {
   require_divisor(model, asked.kv_heads);
-  const PlanOptions options = resolved(asked);
-  Plan plan{.options = options, .config = model.config, .config_json = model.config_json};
-  plan.config.kv_heads = options.kv_heads;
-  if (options.kv_heads != model.config.kv_heads)
-    plan.config_json = model.family->with_kv_heads(model.config_json, options.kv_heads);
-  plan.shards = options.max_shard_size ? shards_of_size(model, options) : shards_as_stored(model, options);
-  plan.indexed = options.max_shard_size ? plan.shards.size() > 1 : model.checkpoint.sharded();
-  if (plan.count(Action::kCast) > 0) plan.config_json = family::with_dtype(plan.config_json, *options.dtype);
+  const PlanOptions options = resolved(asked, model.config);
+  Plan plan{.options = options,
+            .target = family::choose_target(*model.family, model.config_json, model.config, options.kv_heads,
+                                            options.target),
+            .config = model.config};
+  plan.config_json = plan.target.config;
+  plan.merges = options.kv_heads != model.config.kv_heads;
+  if (plan.target.home) {
+    plan.config = plan.target.family->read_config(plan.config_json, "config.json of the result");
+    plan.shards = moved_shards(model, plan);
+    plan.indexed = plan.shards.size() > 1;
+    if (options.dtype) plan.config_json = family::with_dtype(plan.config_json, *options.dtype);
+  } else {
+    plan.config.kv_heads = options.kv_heads;
+    plan.shards = options.max_shard_size ? shards_of_size(model, options) : shards_as_stored(model, options);
+    plan.indexed = options.max_shard_size ? plan.shards.size() > 1 : model.checkpoint.sharded();
+    if (plan.count(Action::kCast) > 0)
+      plan.config_json = family::with_dtype(plan.config_json, *options.dtype);
+  }
   plan.carried = checkpoint::carried_files(model.path);
   return plan;
 }
@@ -171,16 +268,20 @@ std::string plan_text(const ModelDirectory& model, const Plan& plan) {
                    model.config.layers, model.config.heads, model.config.head_dim));
   line("key/value heads", fmt::format("{} -> {} ({} query heads share one)", model.config.kv_heads,
                                       plan.config.kv_heads, plan.config.group()));
-  line("method", plan.count(Action::kMerge) > 0
-                     ? fmt::format("{}, from {}, groups by {}, refit {}", plan.options.method,
-                                   !plan.options.calibrated ? "weights alone"
-                                   : plan.options.own_text  ? "text that it writes itself"
-                                                            : "text",
-                                   plan.options.grouping, plan.options.refit)
-                     : "none: nothing to merge");
-  line("tensors",
-       fmt::format("{} merged, {} converted to {}, {} copied byte for byte", plan.count(Action::kMerge),
-                   plan.count(Action::kCast), checkpoint::dtype_name(stored), plan.count(Action::kCopy)));
+  line("method", plan.merges ? fmt::format("{}, from {}, groups by {}, refit {}", plan.options.method,
+                                           !plan.options.calibrated ? "weights alone"
+                                           : plan.options.own_text  ? "text that it writes itself"
+                                                                    : "text",
+                                           plan.options.grouping, plan.options.refit)
+                             : "none: nothing to merge");
+  line("written as", target_line(plan));
+  if (plan.merges)
+    for (const std::string& limit : family::merge_limits(model.config)) line("note", limit);
+  line("tensors", plan.target.home ? fmt::format("{} made anew as {}", plan.count(Action::kMove),
+                                                 checkpoint::dtype_name(stored))
+                                   : fmt::format("{} merged, {} converted to {}, {} copied byte for byte",
+                                                 plan.count(Action::kMerge), plan.count(Action::kCast),
+                                                 checkpoint::dtype_name(stored), plan.count(Action::kCopy)));
   line("weights", fmt::format("{} -> {} ({:.1f}%) in {} file{}", human_bytes(before), human_bytes(after),
                               100 * after / before, plan.shards.size(), plan.shards.size() == 1 ? "" : "s"));
   line("cache before", cache_line(model.config, before_bytes));

@@ -10,6 +10,7 @@
 
 #include "core/checkpoint/sharding.h"
 #include "core/family/model_directory.h"
+#include "core/family/target.h"
 
 namespace regroup::convert {
 
@@ -38,18 +39,21 @@ struct PlanOptions {
   std::string refit;              // names in order, or "none"; empty: the best with text, none without
   std::optional<checkpoint::DType> dtype;       // of the written weights; none: each as it is stored
   std::optional<std::uint64_t> max_shard_size;  // bytes; none: files as the source has them
+  std::string target = "auto";                  // the architecture of the result (family/target.h)
 };
 
 enum class Action {
   kCopy,   // the stored bytes, untouched
   kCast,   // the same values in another type
   kMerge,  // a projection of attention: heads are merged, turned or put in order
+  kMove,   // a tensor of another architecture, made of the source's
 };
 
 struct PlannedTensor {
-  checkpoint::TensorInfo output;  // name, type and shape as it will be written
-  const family::ModelTensor* source = nullptr;
+  checkpoint::TensorInfo output;                // name, type and shape as it will be written
+  const family::ModelTensor* source = nullptr;  // null: moved
   Action action = Action::kCopy;
+  family::ModelTensor moved = {};  // kMove: what it is in the result's table
 };
 
 struct PlannedShard {
@@ -59,9 +63,11 @@ struct PlannedShard {
 };
 
 struct Plan {
-  PlanOptions options;         // method, grouping and refit resolved
+  PlanOptions options;  // method, grouping and refit resolved
+  family::Target target;
   family::ModelConfig config;  // of the result
   Json config_json;            // of the result
+  bool merges = false;         // heads; else it has as many as the source
   std::vector<PlannedShard> shards;
   bool indexed = false;  // writes model.safetensors.index.json
   std::vector<std::filesystem::path> carried;

@@ -62,13 +62,16 @@ Json provenance(const family::ModelDirectory& model, const Plan& plan, const Cal
                       {"shape", shape_of(model.config, element_bytes(model.dtype()))},
                       {"files", file_list(executed.source_files)}};
   record["result"] = {
-      {"method", plan.count(Action::kMerge) > 0 ? plan.options.method : "none"},
-      {"grouping", plan.count(Action::kMerge) > 0 ? plan.options.grouping : "none"},
+      {"method", plan.merges ? plan.options.method : "none"},
+      {"grouping", plan.merges ? plan.options.grouping : "none"},
       {"shape", shape_of(plan.config, element_bytes(plan.options.dtype.value_or(model.dtype())))},
       {"tensors",
        {{"merged", plan.count(Action::kMerge)},
         {"cast", plan.count(Action::kCast)},
-        {"copied", plan.count(Action::kCopy)}}},
+        {"copied", plan.count(Action::kCopy)},
+        {"moved", plan.count(Action::kMove)}}},
+      {"architecture", plan.config_json["architectures"][0]},
+      {"loaded_by", plan.target.loaded_by},
       {"files", file_list(executed.output_files)}};
   if (text)
     record["result"]["calibration"] = {{"text", text->origin},
@@ -97,7 +100,7 @@ std::string model_card(const family::ModelDirectory& model, const Plan& plan, co
       model.path.filename().string(), model.config.kv_heads, plan.config.kv_heads, plan.config.group(),
       model.config.kv_heads, plan.config.kv_heads, model.config.heads, plan.config.heads, human_bytes(before),
       human_bytes(after));
-  if (plan.count(Action::kMerge) > 0)
+  if (plan.merges)
     card += fmt::format(
         "Method: `{}`, {}. The model is changed by this and wants uptraining: `regroup uptrain`, then "
         "`regroup eval` "

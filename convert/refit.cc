@@ -30,18 +30,20 @@ at::Tensor RefitProblem::target(std::int64_t begin, std::int64_t count) const {
   return target_WTM.narrow(0, begin, count).to(device());
 }
 
-void put_projections(const AttentionLayer& attention, std::int64_t layer, model::Weights& weights,
-                     at::TensorOptions options) {
-  const auto put = [&](Part part) { weights[{part, layer}] = stored_form(attention, part).to(options); };
+void put_projections(const family::ModelConfig& config, const AttentionLayer& attention, std::int64_t layer,
+                     model::Weights& weights, at::TensorOptions options) {
+  const auto put = [&](Part part) { weights[{part, layer}] = part_of(config, attention, part).to(options); };
   for (const Part part : {Part::kQueryWeight, Part::kKeyWeight, Part::kValueWeight, Part::kOutputWeight})
     put(part);
   if (attention.has_bias())
     for (const Part part : {Part::kQueryBias, Part::kKeyBias, Part::kValueBias}) put(part);
+  if (attention.q_norm_HD.defined()) put(Part::kQueryNorm);
+  if (attention.k_norm_KD.defined()) put(Part::kKeyNorm);
 }
 
 model::Weights weights_with(const RefitProblem& problem, const AttentionLayer& student) {
   model::Weights weights = problem.fixed;
-  put_projections(student, problem.layer, weights, problem.weight_T1.options());
+  put_projections(problem.config, student, problem.layer, weights, problem.weight_T1.options());
   return weights;
 }
 

@@ -46,8 +46,8 @@ struct RefitProblem {
 inline constexpr std::int64_t kWindowsAtATime = 4;
 
 // Puts the projections of `attention` among a decoder layer's weights.
-void put_projections(const AttentionLayer& attention, std::int64_t layer, model::Weights& weights,
-                     at::TensorOptions options);
+void put_projections(const family::ModelConfig& config, const AttentionLayer& attention, std::int64_t layer,
+                     model::Weights& weights, at::TensorOptions options);
 
 // The decoder layer of a student with these projections, and back.
 model::Weights weights_with(const RefitProblem& problem, const AttentionLayer& student);

@@ -90,8 +90,8 @@ class Planner {
 std::vector<float> frequency_divisors(const ModelConfig& config) {
   ModelConfig plain = config;
   plain.rope.scaling = family::RopeScaling::kNone;
-  const std::vector<double> before = family::rope_frequencies(plain),
-                            after = family::rope_frequencies(config);
+  const std::vector<double> before = family::rope_frequencies(plain, 1),
+                            after = family::rope_frequencies(config, 1);
   std::vector<float> divisors;
   for (std::size_t j = 0; j < before.size(); ++j)
     divisors.push_back(static_cast<float>(before[j] / after[j]));

@@ -8,8 +8,8 @@ namespace regroup::uptrain {
 namespace {
 
 LossOutput next_token(const LossInput& input) {
-  const auto [sum, grad_hidden_NM] = model::linear_cross_entropy(
-      input.hidden_NM, input.projection_VM, input.targets_N, input.factor, input.grad_projection_VM);
+  const auto [sum, grad_hidden_NM] =
+      model::linear_cross_entropy(input.hidden_NM, input.output, input.targets_N, input.factor);
   return {sum, grad_hidden_NM};
 }
 

@@ -8,15 +8,15 @@
 #include <string_view>
 
 #include "core/model/decoder.h"
+#include "core/model/linear_cross_entropy.h"
 
 namespace regroup::uptrain {
 
 struct LossInput {
-  at::Tensor hidden_NM;           // the student's, one row a target
-  at::Tensor projection_VM;       // the student's output projection
-  at::Tensor targets_N;           // the tokens that came next
-  double factor = 1;              // gradients are of factor · sum
-  at::Tensor grad_projection_VM;  // takes the projection's gradient, float32
+  at::Tensor hidden_NM;       // the student's, one row a target
+  model::OutputLayer output;  // the student's, and what takes its gradients
+  at::Tensor targets_N;       // the tokens that came next
+  double factor = 1;          // gradients are of factor · sum
 };
 
 struct LossOutput {

@@ -12,13 +12,26 @@ namespace {
 // Matrix products like their operands to start on a cache line.
 constexpr std::int64_t kAlignment = 64;
 
+// Matrices do, norms, biases and look-up tables do not.
+bool decays(family::Part part, const at::Tensor& weight) {
+  switch (part) {
+    case family::Part::kTokenEmbedding:
+    case family::Part::kPositionEmbedding:
+    case family::Part::kQueryNorm:
+    case family::Part::kKeyNorm:
+      return false;
+    default:
+      return weight.dim() >= 2;
+  }
+}
+
 std::vector<Slot> make_slots(const model::Weights& weights) {
   std::vector<Slot> slots;
   for (const auto& [key, weight] : weights)
     slots.push_back({.key = key,
                      .shape = weight.sizes().vec(),
                      .elements = weight.numel(),
-                     .decays = weight.dim() == 2 && key.first != family::Part::kTokenEmbedding});
+                     .decays = decays(key.first, weight)});
   std::ranges::stable_partition(slots, &Slot::decays);
   std::int64_t offset = 0;
   for (Slot& slot : slots) {

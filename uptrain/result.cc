@@ -9,6 +9,7 @@
 #include "core/base/file.h"
 #include "core/checkpoint/carry.h"
 #include "core/checkpoint/sharding.h"
+#include "core/family/layout.h"
 #include "core/model/device.h"
 #include "core/model/stored.h"
 
@@ -22,15 +23,14 @@ using model::scalar_type;
 
 constexpr std::string_view kRecord = "training_record.json";
 
-// The weight behind a stored tensor, null for a buffer. A tied head that is stored all the same is the
-// embedding.
-const Slot* slot_of(const Parameters& parameters, const ModelTensor& tensor) {
-  const auto find = [&](Part part) {
-    const auto slot = std::ranges::find(parameters.slots(), model::WeightKey{part, tensor.layer}, &Slot::key);
+// The weight that plays a part, null for a buffer. A tied head that is stored all the same is the embedding.
+const Slot* slot_of(const Parameters& parameters, Part part, std::int64_t layer) {
+  const auto find = [&](Part sought) {
+    const auto slot = std::ranges::find(parameters.slots(), model::WeightKey{sought, layer}, &Slot::key);
     return slot == parameters.slots().end() ? nullptr : &*slot;
   };
-  const Slot* slot = find(tensor.part);
-  return slot == nullptr && tensor.part == Part::kLmHead ? find(Part::kTokenEmbedding) : slot;
+  const Slot* slot = find(part);
+  return slot == nullptr && part == Part::kLmHead ? find(Part::kTokenEmbedding) : slot;
 }
 
 std::vector<std::byte> stored_bytes(const family::ModelDirectory& model, const ModelTensor& tensor) {
@@ -46,18 +46,21 @@ class TensorSource {
 
   checkpoint::TensorInfo info(const ModelTensor& tensor) const {
     checkpoint::TensorInfo info = *tensor.stored.info;
-    if (dtype_ && slot_of(parameters_, tensor) != nullptr) info.dtype = *dtype_;
+    if (dtype_ && is_trained(tensor)) info.dtype = *dtype_;
     return info;
   }
 
   void append(const ModelTensor& tensor, checkpoint::SafetensorsWriter& writer) const {
-    const Slot* slot = slot_of(parameters_, tensor);
-    if (slot == nullptr) {
+    if (!is_trained(tensor)) {
       writer.append(stored_bytes(model_, tensor));
       return;
     }
-    const at::Tensor values =
-        parameters_.master(*slot).cpu().to(scalar_type(info(tensor).dtype)).contiguous();
+    const at::Tensor values = model::arranged(tensor, model_.config, [&](Part part) {
+      return parameters_.master(*slot_of(parameters_, part, tensor.layer))
+          .cpu()
+          .to(scalar_type(info(tensor).dtype))
+          .contiguous();
+    });
     if (!checkpoint::all_finite(model::bytes_of(values), info(tensor).dtype))
       throw UserError({.where = tensor.stored.info->name,
                        .what = fmt::format("does not fit in {}", checkpoint::dtype_name(info(tensor).dtype)),
@@ -66,6 +69,10 @@ class TensorSource {
   }
 
  private:
+  bool is_trained(const ModelTensor& tensor) const {
+    return slot_of(parameters_, tensor.part, tensor.layer) != nullptr;
+  }
+
   const family::ModelDirectory& model_;
   const Parameters& parameters_;
   std::optional<DType> dtype_;
@@ -107,8 +114,12 @@ Json training_record(const std::filesystem::path& source, std::int64_t tokens) {
 WeightNames weight_names(const family::ModelDirectory& model, const model::Weights& weights) {
   WeightNames names;
   for (const ModelTensor& tensor : model.tensors)
-    if (weights.contains({tensor.part, tensor.layer}))
-      names[{tensor.part, tensor.layer}] = tensor.stored.info->name;
+    for (const family::PartRows& held : family::parts_in(tensor.layout, tensor.part, model.config)) {
+      const model::WeightKey key{held.part, tensor.layer};
+      if (!weights.contains(key)) continue;
+      names[key] = tensor.stored.info->name;
+      if (!held.identity || tensor.item >= 0) names[key] += fmt::format(" ({})", static_cast<int>(held.part));
+    }
   check(names.size() == weights.size(), "every weight has a name in the model's files");
   return names;
 }

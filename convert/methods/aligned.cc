@@ -55,8 +55,8 @@ struct KeyTurns {
   }
 };
 
-// Orthogonal U_i, [S, D, D]: the member turned is U_i v_i.
-struct ValueTurns {
+// Orthogonal U_i, [S, E, E]: the member turned is U_i x_i.
+struct MixedTurns {
   at::Tensor moments_SDSD;
 
   std::int64_t size() const { return moments_SDSD.size(0); }
@@ -88,14 +88,22 @@ struct ValueTurns {
 }  // namespace
 
 HeadMerge merge_aligned_mean(const HeadStatistics& statistics, const Members& members, const MergeContext&) {
-  const auto size = static_cast<std::int64_t>(members.size());
+  const double share = 1 / static_cast<double>(members.size());
+  const auto mixed = [&](const MixedMoments& moments) {
+    const at::Tensor turns_SEE = best_turns(MixedTurns{mixed_block(moments, members)});
+    return MixedMaps{.mix_SEE = turns_SEE * share, .view_SEE = turns_SEE.transpose(1, 2).contiguous()};
+  };
+  HeadMerge merge;
+  merge.values = mixed(statistics.values);
+  if (statistics.keys_are_normed) {
+    merge_normed_keys(statistics, members, merge);
+    return merge;
+  }
   const at::Tensor keys_SC = best_turns(KeyTurns{key_block(statistics, members)}).t();
-  const at::Tensor values_SDD = best_turns(ValueTurns{value_block(statistics, members)});
-  const double share = 1 / static_cast<double>(size);
-  return {.key_mix_SC = keys_SC * share,
-          .value_mix_SDD = values_SDD * share,
-          .key_view_SC = keys_SC.conj().resolve_conj(),
-          .value_view_SDD = values_SDD.transpose(1, 2).contiguous()};
+  merge.key_mix_SC = keys_SC * share;
+  merge.key_view_SC = keys_SC.conj().resolve_conj();
+  if (!statistics.free_keys.empty()) merge.free_keys = mixed(statistics.free_keys);
+  return merge;
 }
 
 HeadMerge merge_aligned_renorm(const HeadStatistics& statistics, const Members& members,

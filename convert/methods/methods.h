@@ -1,4 +1,4 @@
-// The merges behind the table in merge_method.cc. S members, C pairs, D head_dim, as in head_merge.h.
+// The merges behind the table in merge_method.cc. S members, C pairs, E freely mixed, as in head_merge.h.
 #pragma once
 
 #include "convert/merge_method.h"
@@ -35,12 +35,16 @@ HeadMerge merge_optimal(const HeadStatistics& statistics, const Members& members
                         const MergeContext& context);
 MergeError optimal_error(const HeadStatistics& statistics, const Members& members);
 
+// Keys of equal weight, whatever the size of their heads, which a norm takes away again: the merge of keys
+// where no map passes between them and queries.
+void merge_normed_keys(const HeadStatistics& statistics, const Members& members, HeadMerge& merge);
+
 // Scales a merge's head so that the root mean square of its keys, and of its values, is the mean of the
 // members'. Changes the model.
 void scale_to_members(const HeadStatistics& statistics, const Members& members, HeadMerge& merge);
 
 // Brings the numbers of a merge's head to the size of its members', keys pair by pair, and takes that back in
-// the views: the model stays, and its weights keep a size that roundings and optimizers expect.
+// the views, where there are any: the model stays, and its weights keep a size that roundings and optimizers expect.
 void balance(const HeadStatistics& statistics, const Members& members, HeadMerge& merge);
 
 }  // namespace regroup::convert

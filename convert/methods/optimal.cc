@@ -6,9 +6,10 @@
 // sqrt(energy_i energy_j) E[k_i conj(k_j)], k_g = sum_i conj(u_i) sqrt(energy_i) k_i, b_i = u_i /
 // sqrt(energy_i).
 //
-// Values. sum_i E‖R_i (v_i - A_i v_g)‖² is the best rank-D approximation of the stacked R_i v_i: U its
-// leading eigenvectors, v_g = sum_i U_i^T R_i v_i, A_i = R_i^-1 U_i (a weighted singular value decomposition,
-// as for low-rank caches in Yu et al. 2024, arXiv 2406.07056, but absorbed in the projections).
+// Values, and keys that positions leave alone. sum_i E‖R_i (v_i - A_i v_g)‖² is the best rank-D approximation
+// of the stacked R_i v_i: U its leading eigenvectors, v_g = sum_i U_i^T R_i v_i, A_i = R_i^-1 U_i (a weighted
+// singular value decomposition, as for low-rank caches in Yu et al. 2024, arXiv 2406.07056, but absorbed in
+// the projections).
 //
 // Both are defined up to what leaves the model as it is; of these the head is chosen that lies like its
 // members do: turned so that views point to 1, scaled to the members' size.
@@ -22,17 +23,17 @@ at::Tensor weighted_keys(const HeadStatistics& statistics, const Members& member
   return key_block(statistics, members) * (weight_CS.unsqueeze(2) * weight_CS.unsqueeze(1));
 }
 
-// The moments of the stacked R_i v_i, [S·D, S·D].
-at::Tensor weighted_values(const HeadStatistics& statistics, const Members& members) {
-  const at::Tensor roots_SDD = statistics.output_KDD.index_select(0, at::tensor(members, at::kLong));
-  const auto size = static_cast<std::int64_t>(members.size()), dim = statistics.head_dim();
+// The moments of the stacked R_i x_i, [S·E, S·E].
+at::Tensor weighted_mixed(const MixedMoments& mixed, const Members& members) {
+  const at::Tensor roots_SEE = mixed.root_KEE.index_select(0, at::tensor(members, at::kLong));
+  const auto size = static_cast<std::int64_t>(members.size()), width = mixed.width();
   // R_i P_ij, then (R_i P_ij) R_j^T.
   const at::Tensor left =
-      at::matmul(roots_SDD, value_block(statistics, members).reshape({size, dim, size * dim}));
-  const at::Tensor both =
-      at::matmul(left.view({size, dim, size, dim}).permute({2, 0, 1, 3}).reshape({size, size * dim, dim}),
-                 roots_SDD.transpose(1, 2));
-  const at::Tensor moments = both.permute({1, 0, 2}).reshape({size * dim, size * dim});
+      at::matmul(roots_SEE, mixed_block(mixed, members).reshape({size, width, size * width}));
+  const at::Tensor both = at::matmul(
+      left.view({size, width, size, width}).permute({2, 0, 1, 3}).reshape({size, size * width, width}),
+      roots_SEE.transpose(1, 2));
+  const at::Tensor moments = both.permute({1, 0, 2}).reshape({size * width, size * width});
   return (moments + moments.t()) / 2;
 }
 
@@ -48,37 +49,47 @@ void merge_keys(const HeadStatistics& statistics, const Members& members, HeadMe
   merge.key_mix_SC = leading_SC.conj() * weight_SC * turn_C;
 }
 
-void merge_values(const HeadStatistics& statistics, const Members& members, HeadMerge& merge) {
-  const auto size = static_cast<std::int64_t>(members.size()), dim = statistics.head_dim();
+MixedMaps merge_mixed(const MixedMoments& mixed, const Members& members) {
+  const auto size = static_cast<std::int64_t>(members.size()), width = mixed.width();
   const at::Tensor index = at::tensor(members, at::kLong);
-  const at::Tensor vectors = std::get<1>(at::linalg_eigh(weighted_values(statistics, members), "L"));
-  const at::Tensor leading_SDD = vectors.narrow(1, (size - 1) * dim, dim).reshape({size, dim, dim});
-  const at::Tensor view_SDD = at::matmul(statistics.output_inverse.index_select(0, index), leading_SDD);
+  const at::Tensor vectors = std::get<1>(at::linalg_eigh(weighted_mixed(mixed, members), "L"));
+  const at::Tensor leading_SEE = vectors.narrow(1, (size - 1) * width, width).reshape({size, width, width});
+  const at::Tensor view_SEE = at::matmul(mixed.inverse_KEE.index_select(0, index), leading_SEE);
   // The orthogonal map that brings the members' views nearest to 1 together.
-  const auto [left, singular, right] = at::linalg_svd(view_SDD.sum(0), /*full_matrices=*/true);
-  const at::Tensor turn_DD = at::matmul(left, right);
-  merge.value_view_SDD = at::matmul(view_SDD, turn_DD.t());
-  merge.value_mix_SDD = at::matmul(
-      turn_DD, at::matmul(leading_SDD.transpose(1, 2), statistics.output_KDD.index_select(0, index)));
+  const auto [left, singular, right] = at::linalg_svd(view_SEE.sum(0), /*full_matrices=*/true);
+  const at::Tensor turn_EE = at::matmul(left, right);
+  return {.mix_SEE = at::matmul(
+              turn_EE, at::matmul(leading_SEE.transpose(1, 2), mixed.root_KEE.index_select(0, index))),
+          .view_SEE = at::matmul(view_SEE, turn_EE.t())};
+}
+
+// What the least-squares merge leaves: the eigenvalues that do not lead.
+double mixed_rest(const MixedMoments& mixed, const Members& members) {
+  const at::Tensor values = at::linalg_eigvalsh(weighted_mixed(mixed, members), "L");
+  return values.narrow(0, 0, values.size(0) - mixed.width()).sum().item<double>();
 }
 
 }  // namespace
 
 HeadMerge merge_optimal(const HeadStatistics& statistics, const Members& members, const MergeContext&) {
   HeadMerge merge;
-  merge_keys(statistics, members, merge);
-  merge_values(statistics, members, merge);
+  if (statistics.keys_are_normed) {
+    merge_normed_keys(statistics, members, merge);
+  } else {
+    merge_keys(statistics, members, merge);
+    if (!statistics.free_keys.empty()) merge.free_keys = merge_mixed(statistics.free_keys, members);
+  }
+  merge.values = merge_mixed(statistics.values, members);
   balance(statistics, members, merge);
   return merge;
 }
 
 MergeError optimal_error(const HeadStatistics& statistics, const Members& members) {
   const at::Tensor keys_CS = at::linalg_eigvalsh(weighted_keys(statistics, members), "L");
-  const at::Tensor values = at::linalg_eigvalsh(weighted_values(statistics, members), "L");
-  const std::int64_t dim = statistics.head_dim();
-  const double lost_keys = keys_CS.narrow(1, 0, keys_CS.size(1) - 1).sum().item<double>();
-  const double lost_values = values.narrow(0, 0, values.size(0) - dim).sum().item<double>();
-  return {.keys = lost_keys / statistics.key_scale(), .values = lost_values / statistics.value_scale()};
+  double lost_keys = keys_CS.narrow(1, 0, keys_CS.size(1) - 1).sum().item<double>();
+  if (!statistics.free_keys.empty()) lost_keys += mixed_rest(statistics.free_keys, members);
+  return {.keys = lost_keys / statistics.key_scale(),
+          .values = mixed_rest(statistics.values, members) / statistics.value_scale()};
 }
 
 }  // namespace regroup::convert

@@ -1,7 +1,7 @@
-// With keys fixed, attention logits are linear in a query's complex factors b_f, one for each rotary pair:
-// logit_tu = sum_f Re(b_f q_t,f conj(k_u,f)) / sqrt(D) = phi_tu · [Re b; Im b]. So the divergence
-// E_t KL(source's attention ‖ student's) is convex in b, a multinomial regression with D unknowns a head, and
-// Newton's method finds its minimum.
+// With keys fixed, attention logits are linear in a query's factors: complex ones b_f for each rotary pair,
+// real ones for each coordinate that positions leave alone. logit_tu = sum_f Re(b_f q_t,f conj(k_u,f)) ·
+// scale = phi_tu · [Re b; Im b] for pairs. So the divergence E_t KL(source's attention ‖ student's) is convex
+// in b, a multinomial regression with D unknowns a head, and Newton's method finds its minimum.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -17,15 +17,36 @@ constexpr std::int64_t kRowsAWindow = 32;  // positions whose attention is fitte
 constexpr int kMostSteps = 8, kMostHalvings = 6;
 constexpr double kRidge = 1e-3;  // towards b = 1, of the mean curvature
 
-// Rotated heads of [S, T, N] inputs: pairs as complex numbers, [S, heads, T, C].
-at::Tensor rotated_pairs(const at::Tensor& heads_HDN, const at::Tensor& input_STM,
-                         const model::Rotation& rotation) {
+// Heads of [S, T, N] inputs at their positions, [S, heads, T, D].
+at::Tensor heads_at_positions(const at::Tensor& heads_HDN, const at::Tensor& input_STM,
+                              const model::Rotation& rotation) {
   at::Tensor input = input_STM;
   if (heads_HDN.size(2) > input.size(2)) input = at::cat({input, at::ones_like(input.narrow(2, 0, 1))}, 2);
   const at::Tensor weight = heads_HDN.flatten(0, 1).to(input.options());
-  const at::Tensor heads_SHTD =
-      at::matmul(input, weight.t()).unflatten(2, {-1, heads_HDN.size(1)}).transpose(1, 2);
-  return as_pairs(model::rotate(heads_SHTD, rotation).transpose(2, 3).contiguous()).transpose(2, 3);
+  return model::rotate(at::matmul(input, weight.t()).unflatten(2, {-1, heads_HDN.size(1)}).transpose(1, 2),
+                       rotation);
+}
+
+// What the unknowns of a head multiply, [S, R, T, D]: real parts of pairs, imaginary ones, free coordinates.
+at::Tensor features(const at::Tensor& q_SRD, const at::Tensor& k_STD, std::int64_t rotary_dims) {
+  const std::int64_t pairs = rotary_dims / 2, free = q_SRD.size(2) - rotary_dims;
+  const auto product = [&](std::int64_t of_query, std::int64_t of_key, std::int64_t count) {
+    return q_SRD.narrow(2, of_query, count).unsqueeze(2) * k_STD.narrow(2, of_key, count).unsqueeze(1);
+  };
+  return at::cat(
+      {product(0, 0, pairs) + product(pairs, pairs, pairs),
+       product(0, pairs, pairs) - product(pairs, 0, pairs), product(rotary_dims, rotary_dims, free)},
+      3);
+}
+
+// A query head [D, N] by its factors.
+at::Tensor multiplied(const at::Tensor& q_DN, const at::Tensor& b_D, std::int64_t rotary_dims) {
+  const std::int64_t pairs = rotary_dims / 2, free = q_DN.size(0) - rotary_dims;
+  const at::Tensor factor_C1 = at::complex(b_D.narrow(0, 0, pairs), b_D.narrow(0, pairs, pairs)).unsqueeze(1);
+  const at::Tensor turned = from_pairs(as_pairs(q_DN.narrow(0, 0, rotary_dims)) *
+                                       factor_C1.to(at::toComplexType(q_DN.scalar_type())));
+  const at::Tensor factor_E1 = b_D.narrow(0, rotary_dims, free).to(q_DN.scalar_type()).unsqueeze(1);
+  return at::cat({turned, q_DN.narrow(0, rotary_dims, free) * factor_E1}, 0);
 }
 
 // Positions to fit, [R], ascending, the same for every window.
@@ -58,10 +79,10 @@ struct Regression {
   }
 };
 
-at::Tensor fit_head(const Regression& problem) {
+at::Tensor fit_head(const Regression& problem, std::int64_t rotary_dims) {
   const std::int64_t dim = problem.features_RTD.size(2), rows = problem.features_RTD.size(0);
-  at::Tensor start_D = at::zeros({dim}, problem.features_RTD.options());
-  start_D.narrow(0, 0, dim / 2).fill_(1);
+  at::Tensor start_D = at::ones({dim}, problem.features_RTD.options());
+  start_D.narrow(0, rotary_dims / 2, rotary_dims / 2).zero_();
   at::Tensor b_D = start_D;
   double ridge = 0, loss = std::numeric_limits<double>::infinity();
   for (int step = 0; step < kMostSteps; ++step) {
@@ -101,38 +122,36 @@ at::Tensor fit_head(const Regression& problem) {
 
 AttentionLayer fit_query(const RefitProblem& problem, const AttentionLayer& student) {
   const std::int64_t windows = problem.source_input_STM.size(0), tokens = problem.tokens(),
-                     pairs = student.head_dim() / 2, group = student.group(),
+                     rotary_dims = student.rotary_dims, group = student.group(),
                      source_group = problem.source.group();
-  const double scale = 1 / std::sqrt(static_cast<double>(student.head_dim()));
+  const double scale = problem.config.attention_scale;
   const at::Tensor source_input = problem.source_input_STM.to(problem.device()),
                    input = problem.input(0, windows);
   const at::Tensor rows_R = sampled_rows(tokens).to(problem.device());
-  const at::Tensor source_q = rotated_pairs(problem.source.q_HDN, source_input, problem.rotation)
-                                  .index_select(2, rows_R),
-                   source_k = rotated_pairs(problem.source.k_KDN, source_input, problem.rotation),
-                   q_SHRC = rotated_pairs(student.q_HDN, input, problem.rotation).index_select(2, rows_R),
-                   k_SGTC = rotated_pairs(student.k_KDN, input, problem.rotation);
+  const auto heads = [&](const at::Tensor& weight, const at::Tensor& of_input) {
+    return heads_at_positions(weight, of_input, problem.rotation);
+  };
+  const at::Tensor source_q = heads(problem.source.q_HDN, source_input).index_select(2, rows_R),
+                   source_k = heads(problem.source.k_KDN, source_input),
+                   q_SHRD = heads(student.q_HDN, input).index_select(2, rows_R),
+                   k_SGTD = heads(student.k_KDN, input);
   const at::Tensor future_RT =
       (at::arange(tokens, rows_R.options()).unsqueeze(0) > rows_R.unsqueeze(1)).repeat({windows, 1});
   AttentionLayer fitted = student;
   fitted.q_HDN = student.q_HDN.clone();
   for (std::int64_t head = 0; head < student.q_HDN.size(0); ++head) {
-    const at::Tensor source_logits = at::real(
-        at::matmul(source_q.select(1, head), source_k.select(1, head / source_group).conj().transpose(1, 2)));
-    const at::Tensor products =
-        (q_SHRC.select(1, head).unsqueeze(2) * k_SGTC.select(1, head / group).conj().unsqueeze(1))
-            .flatten(0, 1);  // [S·R, T, C]
+    const at::Tensor source_logits =
+        at::matmul(source_q.select(1, head), source_k.select(1, head / source_group).transpose(1, 2));
     const Regression regression{
-        .features_RTD = at::cat({at::real(products), -at::imag(products)}, 2) * scale,
+        .features_RTD =
+            features(q_SHRD.select(1, head), k_SGTD.select(1, head / group), rotary_dims).flatten(0, 1) *
+            scale,
         .target_RT = (source_logits.flatten(0, 1) * scale)
                          .masked_fill(future_RT, -std::numeric_limits<double>::infinity())
                          .softmax(-1),
         .future_RT = future_RT};
-    const at::Tensor b_D = fit_head(regression).cpu();
-    const at::Tensor factor_C1 =
-        at::complex(b_D.narrow(0, 0, pairs), b_D.narrow(0, pairs, pairs)).unsqueeze(1);
-    fitted.q_HDN[head].copy_(from_pairs(as_pairs(student.q_HDN[head]) *
-                                        factor_C1.to(at::toComplexType(student.q_HDN.scalar_type()))));
+    const at::Tensor b_D = fit_head(regression, rotary_dims).cpu();
+    fitted.q_HDN[head].copy_(multiplied(student.q_HDN[head], b_D, rotary_dims));
     if (problem.done)
       problem.done(static_cast<double>(problem.training * tokens) /
                    static_cast<double>(student.q_HDN.size(0)));

@@ -109,8 +109,7 @@ AttentionLayer fit_reconstruct(const RefitProblem& problem, const AttentionLayer
   const at::ScalarType type = compute_type(trained.front().master);
   for (auto& [key, weight] : weights) weight = weight.to(type);
   const model::Rotation rotation = model::rotation_for(
-      at::empty({1}, problem.weight_T1.options().dtype(type)),
-      model::rotation_frequencies(problem.config, problem.weight_T1.options()), 0, problem.tokens());
+      problem.config, at::empty({1}, problem.weight_T1.options().dtype(type)), 0, problem.tokens());
   const model::DecoderLayer layer(problem.config, weights, problem.layer);
   const double scale = mean_square(problem);
   const std::int64_t batches = (problem.training + kBatch - 1) / kBatch;

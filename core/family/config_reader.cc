@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/base/error.h"
@@ -63,6 +64,23 @@ double ConfigReader::positive_or(std::string_view key, double fallback) const {
   return has(key) ? positive(key) : fallback;
 }
 
+double ConfigReader::number_or(std::string_view key, double fallback) const {
+  const Json* value = find(key);
+  if (!value) return fallback;
+  if (!value->is_number() || !std::isfinite(value->get<double>())) refuse(key, "a number");
+  return value->get<double>();
+}
+
+std::vector<double> ConfigReader::positives(std::string_view key, std::size_t size) const {
+  const Json* value = find(key);
+  const auto is_positive = [](const Json& item) {
+    return item.is_number() && item.get<double>() > 0 && std::isfinite(item.get<double>());
+  };
+  if (!value || !value->is_array() || value->size() != size || !std::ranges::all_of(*value, is_positive))
+    refuse(key, fmt::format("a list of {} numbers above 0", size));
+  return value->get<std::vector<double>>();
+}
+
 bool ConfigReader::boolean_or(std::string_view key, bool fallback) const {
   const Json* value = find(key);
   if (!value) return fallback;
@@ -75,6 +93,27 @@ std::string ConfigReader::text_or(std::string_view key, std::string_view fallbac
   if (!value) return std::string(fallback);
   if (!value->is_string()) refuse(key, "a string");
   return value->get<std::string>();
+}
+
+std::vector<std::string> ConfigReader::texts(std::string_view key) const {
+  const Json* value = find(key);
+  if (!value) return {};
+  if (!value->is_array() || !std::ranges::all_of(*value, [](const Json& item) { return item.is_string(); }))
+    refuse(key, "a list of strings");
+  return value->get<std::vector<std::string>>();
+}
+
+std::string ConfigReader::first_text(std::string_view key) const {
+  const std::vector<std::string> all = texts(key);
+  return all.empty() ? std::string() : all.front();
+}
+
+std::vector<std::int64_t> ConfigReader::numbers(std::string_view key) const {
+  const Json* value = find(key);
+  if (!value) return {};
+  const auto fits = [](const Json& item) { return item.is_number_integer() && item >= 0; };
+  if (!value->is_array() || !std::ranges::all_of(*value, fits)) refuse(key, "a list of whole numbers");
+  return value->get<std::vector<std::int64_t>>();
 }
 
 ConfigReader ConfigReader::object(std::string_view key) const {

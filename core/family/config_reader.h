@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/base/json.h"
 
@@ -26,8 +27,19 @@ class ConfigReader {
   double positive(std::string_view key) const;
   double positive_or(std::string_view key, double fallback) const;
 
+  // Any number.
+  double number_or(std::string_view key, double fallback) const;
+  // A list of numbers above zero, `size` of them.
+  std::vector<double> positives(std::string_view key, std::size_t size) const;
+
   bool boolean_or(std::string_view key, bool fallback) const;
   std::string text_or(std::string_view key, std::string_view fallback) const;
+
+  // A list of strings; empty if there is none. Its first, "" if there is none.
+  std::vector<std::string> texts(std::string_view key) const;
+  std::string first_text(std::string_view key) const;
+  // A list of whole numbers from 0 on; empty if there is none.
+  std::vector<std::int64_t> numbers(std::string_view key) const;
 
   // The object under `key`, in errors "where: 'key.…'"; an empty object if there is none.
   ConfigReader object(std::string_view key) const;

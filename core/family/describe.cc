@@ -8,6 +8,7 @@
 #include "core/base/error.h"
 #include "core/base/units.h"
 #include "core/family/config_reader.h"
+#include "core/family/target.h"
 
 namespace regroup::family {
 namespace {
@@ -33,6 +34,13 @@ struct CacheSize {
         {"kv_heads", kv_heads}, {"group", config.group()}, {"bytes_per_token", per_token}, {"bytes", total}};
   }
 };
+
+// The architecture that a conversion to `kv_heads` heads writes, and who loads it.
+void add_target(const ModelDirectory& model, std::int64_t kv_heads, Json& row) {
+  const Target target = choose_target(*model.family, model.config_json, model.config, kv_heads);
+  row["architecture"] = target.config["architectures"][0];
+  row["loaded_by"] = target.loaded_by;
+}
 
 Json files_of(const ModelDirectory& model) {
   Json files = Json::array();
@@ -84,8 +92,10 @@ Json describe(const ModelDirectory& model, const DescribeOptions& options) {
       .context = at_least_one(options.context.value_or(config.max_positions), "--context"),
       .batch = at_least_one(options.batch, "--batch")};
   Json reachable = Json::array();
-  for (const std::int64_t kv_heads : reachable_kv_heads(config))
+  for (const std::int64_t kv_heads : reachable_kv_heads(config)) {
     reachable.push_back(cache.of(config, kv_heads));
+    add_target(model, kv_heads, reachable.back());
+  }
   Json description = {{"path", model.path.string()},
                       {"family", model.family->name},
                       {"architectures", model.config_json["architectures"]},
@@ -161,15 +171,22 @@ std::string files_table(const Json& d) {
 }  // namespace
 
 std::string description_text(const Json& description) {
-  std::string fewer;
-  for (const Json& row : description["cache"]["reachable"])
-    if (row["kv_heads"] != description["kv_heads"])
-      fewer += (fewer.empty() ? "" : ", ") + row["kv_heads"].dump();
-  const std::string written =
-      fewer.empty()
-          ? "  nothing with fewer key/value heads: there is one already\n"
-          : fmt::format("  {} with num_key_value_heads {}: loads as it is in {}\n",
-                        joined(description["architectures"]), fewer, joined(description["loaded_by"]));
+  std::string written;
+  const Json& reachable = description["cache"]["reachable"];
+  for (std::size_t first = 1; first < reachable.size();) {
+    const Json& row = reachable[first];
+    Json counts = Json::array();
+    for (; first < reachable.size() && reachable[first]["architecture"] == row["architecture"] &&
+           reachable[first]["loaded_by"] == row["loaded_by"];
+         ++first)
+      counts.push_back(reachable[first]["kv_heads"]);
+    written +=
+        fmt::format("  {} with {} key/value head{}: {}\n", row["architecture"].get<std::string>(),
+                    joined(counts), counts == Json{1} ? "" : "s",
+                    row["loaded_by"].empty() ? "no engine has a class for it; eval, uptrain and generate do"
+                                             : "loads as it is in " + joined(row["loaded_by"]));
+  }
+  if (written.empty()) written = "  nothing with fewer key/value heads: there is one already\n";
   return head_of(description) + cache_table(description) + files_table(description) + "\ncan be written\n" +
          written;
 }

@@ -16,14 +16,34 @@ std::int64_t extent(Dim dim, const ModelConfig& config) {
   switch (dim) {
     case Dim::kVocab:
       return config.vocab_size;
+    case Dim::kPositions:
+      return config.max_positions + config.position_offset;
     case Dim::kHidden:
       return config.hidden;
+    case Dim::kHeads:
+      return config.heads;
+    case Dim::kKvHeads:
+      return config.kv_heads;
+    case Dim::kHeadDim:
+      return config.head_dim;
     case Dim::kQueryWidth:
       return config.query_width();
     case Dim::kKvWidth:
       return config.kv_width();
+    case Dim::kQkvWidth:
+      return config.query_width() + 2 * config.kv_width();
     case Dim::kFfn:
       return config.ffn;
+    case Dim::kTwoFfn:
+      return 2 * config.ffn;
+    case Dim::kExperts:
+      return config.experts.count;
+    case Dim::kExpertFfn:
+      return config.experts.ffn;
+    case Dim::kSharedFfn:
+      return config.experts.shared_ffn;
+    case Dim::kOne:
+      return 1;
     case Dim::kAny:
       return -1;
   }
@@ -36,14 +56,39 @@ struct Demand {
   bool allowed, required;
 };
 
-Demand demand(Presence presence, const ModelConfig& config) {
+Demand demand(Presence presence, const ModelConfig& config, std::int64_t layer) {
+  const auto exactly_if = [](bool condition) { return Demand{condition, condition}; };
   switch (presence) {
     case Presence::kAlways:
-      return {true, true};
+      return exactly_if(true);
     case Presence::kWithAttentionBias:
-      return {config.attention_bias, config.attention_bias};
+      return exactly_if(config.attention_bias);
+    case Presence::kWithOutputBias:
+      return exactly_if(config.output_bias);
     case Presence::kWithMlpBias:
-      return {config.mlp_bias, config.mlp_bias};
+      return exactly_if(config.mlp_bias);
+    case Presence::kWithHeadBias:
+      return exactly_if(config.head_bias);
+    case Presence::kWithNormWeight:
+      return exactly_if(config.norm_weight);
+    case Presence::kWithNormBias:
+      return exactly_if(config.norm_bias);
+    case Presence::kWithOneNorm:
+      return exactly_if(config.block != Block::kParallel || config.shared_norm);
+    case Presence::kWithTwoNorms:
+      return exactly_if(config.block == Block::kParallel && !config.shared_norm);
+    case Presence::kWithSequence:
+      return exactly_if(config.block == Block::kSequential);
+    case Presence::kWithMlpNorm:
+      return exactly_if(!config.shared_norm && config.norm_weight);
+    case Presence::kWithMlpNormBias:
+      return exactly_if(!config.shared_norm && config.norm_bias);
+    case Presence::kWithQkNorm:
+      return exactly_if(config.qk_norm != QkNorm::kNone);
+    case Presence::kWithExperts:
+      return exactly_if(config.has_experts(layer));
+    case Presence::kWithoutExperts:
+      return exactly_if(!config.has_experts(layer));
     case Presence::kUntied:
       return {true, !config.tied_embeddings};
     case Presence::kOptional:
@@ -53,10 +98,17 @@ Demand demand(Presence presence, const ModelConfig& config) {
   return {};
 }
 
-std::string name_in_layer(std::string_view pattern, std::int64_t layer) {
-  std::string name(pattern);
+// How many tensors of a rule a layer has.
+std::int64_t items(const TensorRule& rule, const ModelConfig& config) {
+  if (!rule.per_item()) return 1;
+  if (rule.part == Part::kQueryNorm) return config.heads;
+  if (rule.part == Part::kKeyNorm) return config.kv_heads;
+  return config.experts.count;
+}
+
+std::string numbered(std::string name, std::int64_t number) {
   const auto at = name.find("{}");
-  return at == std::string::npos ? name : name.replace(at, 2, std::to_string(layer));
+  return at == std::string::npos ? name : name.replace(at, 2, std::to_string(number));
 }
 
 }  // namespace
@@ -70,20 +122,30 @@ Json with_dtype(Json config, checkpoint::DType dtype) {
   return config;
 }
 
+std::vector<std::int64_t> shape_of(std::span<const Dim> dims, const ModelConfig& config) {
+  std::vector<std::int64_t> shape;
+  for (const Dim dim : dims) shape.push_back(extent(dim, config));
+  return shape;
+}
+
 std::vector<ExpectedTensor> expected_tensors(const Family& family, const ModelConfig& config) {
   std::vector<ExpectedTensor> expected;
   for (const TensorRule& rule : family.tensors) {
-    const auto [allowed, required] = demand(rule.presence, config);
-    if (!allowed) continue;
-    std::vector<std::int64_t> shape;
-    for (const Dim dim : rule.shape) shape.push_back(extent(dim, config));
-    const std::int64_t copies = rule.per_layer() ? config.layers : 1;
-    for (std::int64_t i = 0; i < copies; ++i)
-      expected.push_back({.name = name_in_layer(rule.name, i),
-                          .part = rule.part,
-                          .layer = rule.per_layer() ? i : -1,
-                          .shape = shape,
-                          .required = required});
+    const std::vector<std::int64_t> shape = shape_of(rule.shape, config);
+    for (std::int64_t layer = 0; layer < (rule.per_layer() ? config.layers : 1); ++layer) {
+      const auto [allowed, required] = demand(rule.presence, config, layer);
+      if (!allowed) continue;
+      const std::string name = numbered(std::string(rule.name), layer);
+      for (std::int64_t item = 0; item < items(rule, config); ++item)
+        expected.push_back({.name = numbered(name, item),
+                            .part = rule.part,
+                            .layer = rule.per_layer() ? layer : -1,
+                            .item = rule.per_item() ? item : -1,
+                            .dims = rule.shape,
+                            .shape = shape,
+                            .required = required,
+                            .layout = rule.layout});
+    }
   }
   return expected;
 }
@@ -92,11 +154,15 @@ std::span<const Family* const> families() {
   return kFamilies;
 }
 
+const Family& family_named(std::string_view name) {
+  const auto found = std::ranges::find(families(), name, [](const Family* family) { return family->name; });
+  check(found != families().end(), "a family of that name");
+  return **found;
+}
+
 const Family& family_for(const Json& config, const std::string& where) {
   std::vector<std::string> supported, found;
-  for (const Family* family : families())
-    for (const std::string_view architecture : family->architectures)
-      supported.push_back(fmt::format("{} ({})", architecture, family->summary));
+  for (const Family* family : families()) supported.emplace_back(family->architectures.front());
   const auto named = config.is_object() ? config.find("architectures") : config.end();
   if (config.is_object() && named != config.end() && named->is_array())
     for (const Json& name : *named) found.push_back(name.is_string() ? name.get<std::string>() : name.dump());
@@ -106,8 +172,9 @@ const Family& family_for(const Json& config, const std::string& where) {
   throw UserError(
       {.where = where,
        .what = found.empty() ? "lacks 'architectures', a list of names" : "architecture not supported",
-       .expected = list_some(supported),
-       .found = list_some(found)});
+       .expected = list_some(supported, supported.size()),
+       .found = list_some(found),
+       .remedy = "`regroup families` says what each of them is"});
 }
 
 }  // namespace regroup::family

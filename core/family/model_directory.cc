@@ -53,9 +53,10 @@ void refuse_what_needs_other_code(const Json& config, const std::string& where) 
 }
 
 bool fits(std::span<const std::int64_t> shape, const ExpectedTensor& expected) {
-  return std::ranges::equal(shape, expected.shape, [](std::int64_t is, std::int64_t should) {
-    return should == -1 || is == should;
-  });
+  const bool any = expected.part == Part::kUnused && expected.shape.empty();
+  return any || std::ranges::equal(shape, expected.shape, [](std::int64_t is, std::int64_t should) {
+           return should == -1 || is == should;
+         });
 }
 
 // Everything that is wrong between a checkpoint and what its configuration asks for.
@@ -80,7 +81,7 @@ class Audit {
                                        checkpoint::shape_text(expected.shape)));
     if (expected.part != Part::kUnused && !checkpoint::is_plain_float(info.dtype))
       mistyped_.push_back(fmt::format("'{}' is {}", info.name, checkpoint::dtype_name(info.dtype)));
-    return {stored, expected.part, expected.layer};
+    return {stored, expected.part, expected.layer, expected.item, expected.dims, expected.layout};
   }
 
   // `order`: in which the missing ones are listed.
@@ -112,11 +113,38 @@ class Audit {
   std::vector<std::string> unclaimed_, misshaped_, mistyped_;
 };
 
+// Files saved from the inner model lack the prefix that the outer one gives its names.
+void drop_unused_prefix(std::string_view prefix, const checkpoint::Checkpoint& checkpoint,
+                        std::vector<ExpectedTensor>& expected) {
+  if (prefix.empty()) return;
+  for (const auto& file : checkpoint.files())
+    for (const auto& info : file.header().tensors)
+      if (info.name.starts_with(prefix)) return;
+  for (ExpectedTensor& tensor : expected)
+    if (tensor.name.starts_with(prefix)) tensor.name.erase(0, prefix.size());
+}
+
 }  // namespace
+
+bool holds(const ModelTensor& tensor, Part part) {
+  if (tensor.part == part) return true;
+  switch (tensor.layout.fusion) {
+    case Fusion::kNone:
+      return false;
+    case Fusion::kQueryKeyValue:
+    case Fusion::kGroups:
+    case Fusion::kCodeGen:
+      return tensor.part == Part::kQueryWeight ? part == Part::kKeyWeight || part == Part::kValueWeight
+                                               : part == Part::kKeyBias || part == Part::kValueBias;
+    case Fusion::kGateUp:
+      return part == (tensor.part == Part::kGateWeight ? Part::kUpWeight : Part::kUpBias);
+  }
+  return false;
+}
 
 const ModelTensor* ModelDirectory::find(Part part, std::int64_t layer) const {
   const auto found = std::ranges::find_if(
-      tensors, [&](const ModelTensor& tensor) { return tensor.part == part && tensor.layer == layer; });
+      tensors, [&](const ModelTensor& tensor) { return tensor.layer == layer && holds(tensor, part); });
   return found == tensors.end() ? nullptr : &*found;
 }
 
@@ -147,7 +175,8 @@ ModelDirectory open_model(const fs::path& path) {
   model.config = model.family->read_config(model.config_json, where);
   model.checkpoint = checkpoint::Checkpoint::open(path);
 
-  const std::vector<ExpectedTensor> expected = expected_tensors(*model.family, model.config);
+  std::vector<ExpectedTensor> expected = expected_tensors(*model.family, model.config);
+  drop_unused_prefix(model.family->optional_prefix, model.checkpoint, expected);
   Audit audit(expected);
   for (std::size_t file = 0; file < model.checkpoint.files().size(); ++file)
     for (const auto& info : model.checkpoint.files()[file].header().tensors)

@@ -14,9 +14,15 @@ namespace regroup::family {
 
 struct ModelTensor {
   checkpoint::StoredTensor stored;
-  Part part = Part::kUnused;
+  Part part = Part::kUnused;  // the first one, where the layout holds several
   std::int64_t layer = -1;
+  std::int64_t item = -1;     // the expert or head whose it is
+  std::span<const Dim> dims;  // of its rule
+  Layout layout = {};
 };
+
+// Whether a part is what a tensor holds, or one of several.
+bool holds(const ModelTensor& tensor, Part part);
 
 struct ModelDirectory {
   std::filesystem::path path;
@@ -26,7 +32,8 @@ struct ModelDirectory {
   checkpoint::Checkpoint checkpoint;
   std::vector<ModelTensor> tensors;  // every stored tensor, in file order
 
-  // Null where the model has no such part (a bias, a tied head).
+  // The tensor that holds a part, the first one of several. Null where the model has no such part (a bias, a
+  // tied head).
   const ModelTensor* find(Part part, std::int64_t layer = -1) const;
   std::int64_t parameters() const;  // without buffers, tied weights once
   checkpoint::DType dtype() const;  // of the weights: the one that most elements have

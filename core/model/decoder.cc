@@ -4,26 +4,45 @@
 
 #include "core/base/error.h"
 #include "core/model/fused.h"
-#include "core/model/norm.h"
 
 namespace regroup::model {
 
 using family::Part;
 
+namespace {
+
+at::Tensor find(const Weights& weights, Part part) {
+  const auto found = weights.find({part, -1});
+  return found == weights.end() ? at::Tensor() : found->second;
+}
+
+}  // namespace
+
 Decoder::Decoder(const family::ModelConfig& config, Weights weights)
-    : config_(config), weights_(std::move(weights)) {
-  rope_frequencies_C_ = rotation_frequencies(config_, weight_of(weights_, Part::kTokenEmbedding).options());
-}
+    : config_(config), weights_(std::move(weights)) {}
 
-at::Tensor embedded(const Weights& weights, const at::Tensor& tokens_BT) {
+at::Tensor embedded(const family::ModelConfig& config, const Weights& weights, const at::Tensor& tokens_BT,
+                    std::int64_t first) {
   const at::Tensor& table_VM = weight_of(weights, Part::kTokenEmbedding);
-  return fused::applies(table_VM) ? fused::embedding(table_VM, tokens_BT)
-                                  : at::embedding(table_VM, tokens_BT);
+  at::Tensor x_BTM =
+      fused::applies(table_VM) ? fused::embedding(table_VM, tokens_BT) : at::embedding(table_VM, tokens_BT);
+  if (config.embedding_scale != 1) x_BTM = x_BTM * at::scalar_tensor(config.embedding_scale, x_BTM.options());
+  if (config.positions == family::Positions::kLearned) {
+    const at::Tensor& positions_PM = weight_of(weights, Part::kPositionEmbedding);
+    const std::int64_t row = first + config.position_offset, count = tokens_BT.size(1);
+    check(row + count <= positions_PM.size(0), "a text no longer than the model's positions");
+    x_BTM = x_BTM + positions_PM.narrow(0, row, count);
+  }
+  if (config.embedding_norm)
+    x_BTM = stream_norm(config, x_BTM, weight_of(weights, Part::kEmbeddingNorm),
+                        find(weights, Part::kEmbeddingNormBias));
+  return x_BTM;
 }
 
-Rotation rotation_for(const at::Tensor& stream, const at::Tensor& frequencies_C, std::int64_t first,
+Rotation rotation_for(const family::ModelConfig& config, const at::Tensor& stream, std::int64_t first,
                       std::int64_t count) {
-  return rotation_at(frequencies_C, first, count, fused::applies(stream) ? at::kFloat : stream.scalar_type());
+  return rotation_at(config, first, count, stream.options(),
+                     fused::applies(stream) ? at::kFloat : stream.scalar_type());
 }
 
 at::Tensor Decoder::hidden_states(const at::Tensor& tokens_BT, KvCache* cache) const {
@@ -31,20 +50,28 @@ at::Tensor Decoder::hidden_states(const at::Tensor& tokens_BT, KvCache* cache) c
   check(cache == nullptr || first + count <= cache->capacity(),
         fmt::format("{} tokens do not fit in a cache that holds {} of {}", count, first,
                     cache ? cache->capacity() : 0));
-  at::Tensor x_BTM = embedded(weights_, tokens_BT);
-  const Rotation rotation = rotation_for(x_BTM, rope_frequencies_C_, first, count);
+  at::Tensor x_BTM = embedded(config_, weights_, tokens_BT, first);
+  const Rotation rotation = rotation_for(config_, x_BTM, first, count);
   for (std::int64_t layer = 0; layer < config_.layers; ++layer)
     x_BTM = DecoderLayer(config_, weights_, layer)(x_BTM, rotation, cache);
   if (cache) cache->advance(count);
-  return rms_norm(x_BTM, weight_of(weights_, Part::kFinalNorm), config_.norm_epsilon);
+  const at::Tensor weight_M = config_.norm_weight ? weight_of(weights_, Part::kFinalNorm) : at::Tensor();
+  const at::Tensor final_BTM = stream_norm(config_, x_BTM, weight_M, find(weights_, Part::kFinalNormBias));
+  return config_.logit_scale == 1 ? final_BTM : final_BTM * config_.logit_scale;
 }
 
 at::Tensor Decoder::logits(const at::Tensor& hidden) const {
-  return at::linear(hidden, output_projection());
+  const at::Tensor bias_V = output_bias();
+  return bias_V.defined() ? at::linear(hidden, output_projection(), bias_V)
+                          : at::linear(hidden, output_projection());
 }
 
 const at::Tensor& Decoder::output_projection() const {
   return weight_of(weights_, config_.tied_embeddings ? Part::kTokenEmbedding : Part::kLmHead);
+}
+
+at::Tensor Decoder::output_bias() const {
+  return find(weights_, Part::kLmHeadBias);
 }
 
 }  // namespace regroup::model

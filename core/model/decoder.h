@@ -16,26 +16,27 @@ class Decoder {
   // A part that the configuration asks for and `weights` lacks is a failed check() when it is needed.
   Decoder(const family::ModelConfig& config, Weights weights);
 
-  // Last hidden states after the final norm, [B, T, M]. `tokens_BT` are int64 ids; with a cache they follow
-  // the tokens already in it, and the cache takes theirs.
+  // Last hidden states after the final norm, times the scale of the logits, [B, T, M]. `tokens_BT` are int64
+  // ids; with a cache they follow the tokens already in it, and the cache takes theirs.
   at::Tensor hidden_states(const at::Tensor& tokens_BT, KvCache* cache = nullptr) const;
   at::Tensor logits(const at::Tensor& hidden) const;  // [..., M] -> [..., V]
 
   const family::ModelConfig& config() const { return config_; }
   const Weights& weights() const { return weights_; }
   const at::Tensor& output_projection() const;  // [V, M]: the head, or the embedding it is tied to
+  at::Tensor output_bias() const;               // [V]; undefined: none
 
  private:
   family::ModelConfig config_;
   Weights weights_;
-  at::Tensor rope_frequencies_C_;
 };
 
-// The residual stream that the first layer reads, [B, T, M].
-at::Tensor embedded(const Weights& weights, const at::Tensor& tokens_BT);
+// The residual stream that the first layer reads, [B, T, M], of tokens at positions from `first` on.
+at::Tensor embedded(const family::ModelConfig& config, const Weights& weights, const at::Tensor& tokens_BT,
+                    std::int64_t first = 0);
 
 // The rotation of positions [first, first + count) in the type that layers take with such a stream.
-Rotation rotation_for(const at::Tensor& stream, const at::Tensor& frequencies_C, std::int64_t first,
+Rotation rotation_for(const family::ModelConfig& config, const at::Tensor& stream, std::int64_t first,
                       std::int64_t count);
 
 }  // namespace regroup::model

@@ -47,9 +47,9 @@ double cross_entropy(at::Tensor& logits_RV, const at::Tensor& targets_R, double 
 
 }  // namespace
 
-LinearCrossEntropy linear_cross_entropy(const at::Tensor& hidden_NM, const at::Tensor& projection_VM,
-                                        const at::Tensor& targets_N, double factor,
-                                        const at::Tensor& grad_projection_VM) {
+LinearCrossEntropy linear_cross_entropy(const at::Tensor& hidden_NM, const OutputLayer& output,
+                                        const at::Tensor& targets_N, double factor) {
+  const auto& [projection_VM, bias_V, grad_projection_VM, grad_bias_V] = output;
   check(hidden_NM.dim() == 2 && targets_N.dim() == 1 && hidden_NM.size(0) == targets_N.size(0),
         "every row of hidden states has one target");
   const at::NoGradGuard no_grad;
@@ -63,10 +63,12 @@ LinearCrossEntropy linear_cross_entropy(const at::Tensor& hidden_NM, const at::T
     const at::Tensor hidden_RM = hidden_NM.narrow(0, begin, count);
     const at::Tensor targets_R = targets_N.narrow(0, begin, count);
     at::Tensor logits_RV = at::mm(hidden_RM, projection_VM.t());
+    if (bias_V.defined()) logits_RV.add_(bias_V);
     result.sum += kernel ? cross_entropy_bf16(logits_RV, targets_R, static_cast<float>(factor))
                          : cross_entropy(logits_RV, targets_R, factor);
     at::Tensor grad_hidden_RM = result.grad_hidden_NM.narrow(0, begin, count);
     at::mm_out(grad_hidden_RM, logits_RV, projection_VM);
+    if (bias_V.defined()) grad_bias_V.add_(logits_RV.sum(0, /*keepdim=*/false, grad_bias_V.scalar_type()));
     if (grad_projection_VM.scalar_type() == logits_RV.scalar_type())
       grad_projection_VM.addmm_(logits_RV.t(), hidden_RM);
     else

@@ -15,4 +15,19 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight_M, double epsi
   return weight_M * (wide * at::rsqrt(mean_square + epsilon)).to(x.scalar_type());
 }
 
+at::Tensor rms_norm_plus_one(const at::Tensor& x, const at::Tensor& weight_M, double epsilon) {
+  const at::ScalarType type = accumulation_type(x.scalar_type());
+  const at::Tensor wide = x.to(type);
+  const at::Tensor mean_square = wide.square().mean(-1, /*keepdim=*/true);
+  return (wide * at::rsqrt(mean_square + epsilon) * (1 + weight_M.to(type))).to(x.scalar_type());
+}
+
+at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double epsilon) {
+  const auto over_last = [](const at::Tensor& tensor) { return !tensor.defined() || tensor.dim() == 1; };
+  if (over_last(weight) && over_last(bias)) return at::layer_norm(x, {x.size(-1)}, weight, bias, epsilon);
+  at::Tensor normal = at::layer_norm(x, {x.size(-1)}, {}, {}, epsilon);
+  if (weight.defined()) normal = normal * weight;
+  return bias.defined() ? normal + bias : normal;
+}
+
 }  // namespace regroup::model

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <vector>
+
 #include "core/base/error.h"
+#include "core/family/layout.h"
 #include "core/model/device.h"
 
 namespace regroup::model {
@@ -37,6 +40,41 @@ at::Tensor read_values(const ModelDirectory& model, const ModelTensor& tensor, a
     refuse_stored(model, tensor, fmt::format("holds values beyond the range of {}", at::toString(dtype)),
                   "Choose a wider --dtype");
   return values;
+}
+
+namespace {
+
+// Rows of a tensor, those of [heads, D] counted through its heads.
+at::Tensor rows_of(const at::Tensor& values, const std::vector<std::int64_t>& rows) {
+  const at::Tensor index = at::tensor(rows, at::kLong);
+  if (static_cast<std::int64_t>(rows.size()) <= values.size(0)) return values.index_select(0, index);
+  return values.flatten().index_select(0, index).view_as(values);
+}
+
+}  // namespace
+
+void for_parts(const ModelTensor& tensor, const family::ModelConfig& config, const at::Tensor& values,
+               const std::function<void(family::Part, const at::Tensor&)>& visit) {
+  const at::Tensor upright = tensor.layout.transposed ? values.t().contiguous() : values;
+  for (const family::PartRows& held : family::parts_in(tensor.layout, tensor.part, config))
+    visit(held.part, held.identity ? upright : rows_of(upright, held.rows));
+}
+
+at::Tensor arranged(const ModelTensor& tensor, const family::ModelConfig& config,
+                    const std::function<at::Tensor(family::Part)>& part) {
+  std::vector<at::Tensor> parts;
+  std::vector<at::Tensor> rows;
+  for (const family::PartRows& held : family::parts_in(tensor.layout, tensor.part, config)) {
+    parts.push_back(part(held.part));
+    if (!held.identity) rows.push_back(at::tensor(held.rows, at::kLong));
+  }
+  at::Tensor values = tensor.item < 0 ? parts.front() : parts.front()[tensor.item];
+  if (!rows.empty()) {
+    const at::Tensor order = at::cat(rows), all = at::cat(parts);
+    const at::Tensor in_rows = all.size(0) == order.size(0) ? all : all.flatten();
+    values = at::empty_like(in_rows).index_copy_(0, order, in_rows).view_as(all);
+  }
+  return (tensor.layout.transposed ? values.t() : values).contiguous();
 }
 
 void refuse_stored(const ModelDirectory& model, const ModelTensor& tensor, const std::string& what,

@@ -1,5 +1,8 @@
 #include "core/model/weights.h"
 
+#include <algorithm>
+#include <vector>
+
 #include "core/base/error.h"
 #include "core/base/progress.h"
 #include "core/model/stored.h"
@@ -24,13 +27,34 @@ void check_tied_copy(const ModelDirectory& model, const ModelTensor& copy) {
                   "Set tie_word_embeddings to false if the head is its own");
 }
 
+// How many a layer has of what is stored one by one.
+std::int64_t items(const family::ModelConfig& config, Part part) {
+  if (part == Part::kQueryNorm) return config.heads;
+  if (part == Part::kKeyNorm) return config.kv_heads;
+  return config.experts.count;
+}
+
 void load(const ModelDirectory& model, const ModelTensor& tensor, at::ScalarType dtype, at::Device device,
           Weights& weights) {
   if (tensor.part == Part::kUnused) return;
-  if (tensor.part == Part::kLmHead && model.config.tied_embeddings)
+  if (tensor.part == Part::kLmHead && model.config.tied_embeddings) {
     check_tied_copy(model, tensor);
-  else
-    weights[{tensor.part, tensor.layer}] = read_values(model, tensor, dtype).to(device);
+    return;
+  }
+  for_parts(tensor, model.config, read_values(model, tensor, dtype),
+            [&](Part part, const at::Tensor& values) {
+              at::Tensor& weight = weights[{part, tensor.layer}];
+              if (tensor.item < 0) {
+                weight = values.to(device);
+                return;
+              }
+              if (!weight.defined()) {
+                std::vector<std::int64_t> shape = values.sizes().vec();
+                shape.insert(shape.begin(), items(model.config, part));
+                weight = at::zeros(shape, values.options().device(device));
+              }
+              weight[tensor.item].copy_(values);
+            });
 }
 
 }  // namespace
@@ -53,9 +77,20 @@ Weights load_layer(const ModelDirectory& model, std::int64_t layer, at::ScalarTy
   return weights;
 }
 
+Weights load_parts(const ModelDirectory& model, std::int64_t layer, std::span<const Part> parts,
+                   at::ScalarType dtype) {
+  Weights weights;
+  for (const ModelTensor& tensor : model.tensors)
+    if (tensor.layer == layer && std::ranges::any_of(parts, [&](Part part) { return holds(tensor, part); }))
+      load(model, tensor, dtype, at::kCPU, weights);
+  return weights;
+}
+
 Weights load_embedding(const ModelDirectory& model, at::ScalarType dtype, at::Device device) {
   Weights weights;
-  load(model, *model.find(Part::kTokenEmbedding), dtype, device, weights);
+  for (const Part part :
+       {Part::kTokenEmbedding, Part::kPositionEmbedding, Part::kEmbeddingNorm, Part::kEmbeddingNormBias})
+    if (const ModelTensor* tensor = model.find(part)) load(model, *tensor, dtype, device, weights);
   return weights;
 }
 

@@ -9,7 +9,7 @@ namespace regroup::convert {
 namespace {
 
 constexpr std::int64_t kHeads = 6, kDim = 4, kWidth = 5;
-const MergeContext kContext{.head_dim = kDim};
+const MergeContext kContext{.head_dim = kDim, .rotary_dims = kDim};
 
 // Biases are the last column, here like everything else.
 AttentionLayer random_layer(std::int64_t kv_heads = kHeads, std::int64_t queries = 1) {
@@ -19,11 +19,12 @@ AttentionLayer random_layer(std::int64_t kv_heads = kHeads, std::int64_t queries
           .k_KDN = draw({kv_heads, kDim, kWidth + 1}),
           .v_KDN = draw({kv_heads, kDim, kWidth + 1}),
           .o_MHD = draw({kWidth, kv_heads * queries, kDim}),
-          .hidden = kWidth};
+          .hidden = kWidth,
+          .rotary_dims = kDim};
 }
 
 HeadStatistics statistics_of(const AttentionLayer& layer) {
-  return head_statistics(layer, moments_of_norm(at::arange(1, kWidth + 1, at::kDouble), true));
+  return head_statistics(layer, moments_of_norm(at::arange(1, kWidth + 1, at::kDouble), {}, true, kWidth));
 }
 
 AttentionLayer merged_by(std::string_view method, const AttentionLayer& layer, const Grouping& grouping,
@@ -65,7 +66,7 @@ TEST(MergeMethod, SelectFromTextTakesTheHeadOfStrongestOutput) {
   layer.v_KDN[2] *= 9;
   layer.o_MHD.select(1, 4) *= 9;
   layer.v_KDN[4] *= 4;
-  const MergeContext calibrated{.head_dim = kDim, .calibrated = true};
+  const MergeContext calibrated{.head_dim = kDim, .rotary_dims = kDim, .calibrated = true};
   const AttentionLayer merged = merged_by("select", layer, {{0, 2, 1}, {3, 4, 5}}, calibrated);
   EXPECT_TRUE(at::equal(merged.k_KDN[0], layer.k_KDN[2]));
   EXPECT_TRUE(at::equal(merged.v_KDN[1], layer.v_KDN[4]));
@@ -93,7 +94,7 @@ TEST(MergeMethod, RenormGivesKeysAndValuesTheirMembersSize) {
                 1e-9)
         << method;
     const auto value_size = [](const HeadStatistics& statistics, std::int64_t head) {
-      return std::sqrt(statistics.values_KDKD.select(0, head).select(1, head).trace().item<double>());
+      return std::sqrt(statistics.values.moments_KEKE.select(0, head).select(1, head).trace().item<double>());
     };
     EXPECT_NEAR(value_size(after, 0),
                 (value_size(before, 0) + value_size(before, 1) + value_size(before, 2)) / 3, 1e-9)
@@ -138,7 +139,7 @@ TEST(MergeMethod, MergeErrorIsTheExpectationItClaims) {
     for (std::size_t i = 0; i < members.size(); ++i) {
       const auto at_i = static_cast<std::int64_t>(i);
       key = key + merge.key_mix_SC[at_i].unsqueeze(1) * k_KCB[members[i]];
-      value = value + at::matmul(merge.value_mix_SDD[at_i], v_KDB[members[i]]);
+      value = value + at::matmul(merge.values.mix_SEE[at_i], v_KDB[members[i]]);
     }
     double keys = 0, values = 0, key_scale = 0, value_scale = 0;
     for (std::int64_t head = 0; head < 4; ++head) {
@@ -153,7 +154,7 @@ TEST(MergeMethod, MergeErrorIsTheExpectationItClaims) {
           const at::Tensor seen_key =
               merge.key_view_SC.defined() ? merge.key_view_SC[at_i].unsqueeze(1) * key : key;
           const at::Tensor seen_value =
-              merge.value_view_SDD.defined() ? at::matmul(merge.value_view_SDD[at_i], value) : value;
+              merge.values.view_SEE.defined() ? at::matmul(merge.values.view_SEE[at_i], value) : value;
           keys += (energy_C1 * (k_KCB[head] - seen_key).abs().square()).mean(1).sum().item<double>();
           values += at::matmul(output, v_KDB[head] - seen_value).square().mean(1).sum().item<double>();
         }

@@ -138,7 +138,7 @@ convert::HeadStatistics random_statistics(const TinyLlama& shape, std::uint64_t 
 
 TEST(SymmetryLaws, OptimalLosesLeastOfAllMethods) {
   const convert::MergeMethod& optimal = convert::merge_method("optimal");
-  const convert::MergeContext context{.head_dim = 6, .calibrated = true};
+  const convert::MergeContext context{.head_dim = 6, .rotary_dims = 6, .calibrated = true};
   for (const bool bias : {false, true})
     for (const std::int64_t kv_heads : {8, 4})
       for (std::uint64_t seed = 1; seed <= 5; ++seed) {
@@ -161,13 +161,14 @@ TEST(SymmetryLaws, OptimalLosesLeastOfAllMethods) {
 // sum_i E‖k_i - view_i k_g‖² and the same of values, unweighted: statistics whose weights are all one.
 convert::HeadStatistics unweighted(convert::HeadStatistics statistics) {
   statistics.energy_CK = at::ones_like(statistics.energy_CK);
-  statistics.output_KDD = at::eye(statistics.head_dim(), at::kDouble).expand_as(statistics.output_KDD);
-  statistics.output_inverse = statistics.output_KDD;
+  statistics.values.root_KEE =
+      at::eye(statistics.head_dim(), at::kDouble).expand_as(statistics.values.root_KEE);
+  statistics.values.inverse_KEE = statistics.values.root_KEE;
   return statistics;
 }
 
 TEST(SymmetryLaws, AlignedMeanIsNeverFurtherThanTheMean) {
-  const convert::MergeContext context{.head_dim = 6};
+  const convert::MergeContext context{.head_dim = 6, .rotary_dims = 6};
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     const auto statistics = unweighted(random_statistics(shape_of(8, DType::kF64, false), seed));
     for (const convert::Members& members : {convert::Members{0, 3}, {1, 2, 5, 7}, {0, 1, 2, 3, 4, 5, 6, 7}}) {

@@ -1,5 +1,7 @@
 #include "tests/support/random_model.h"
 
+#include <cmath>
+
 #include "core/base/random.h"
 
 namespace regroup::testing {
@@ -15,6 +17,8 @@ family::ModelConfig small_config(std::int64_t kv_heads) {
   config.ffn = 48;
   config.max_positions = 64;
   config.norm_epsilon = 1e-6;
+  config.rope.dims = 8;
+  config.attention_scale = 1 / std::sqrt(8.);
   return config;
 }
 

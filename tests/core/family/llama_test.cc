@@ -110,10 +110,10 @@ TEST(Llama, RefusesByKeyWithWhatItExpectedAndFound) {
 }
 
 TEST(Llama, RefusesRopeByName) {
-  EXPECT_EQ(refusal(R"({"rope_scaling": {"type": "dynamic", "factor": 2}})"),
-            "config.json: 'rope_scaling.type': expected one of default, linear, llama3: other position "
-            "scalings are "
-            "not supported, found \"dynamic\"");
+  EXPECT_EQ(
+      refusal(R"({"rope_scaling": {"type": "xpos", "factor": 2}})"),
+      "config.json: 'rope_scaling.type': expected one of default, linear, dynamic, llama3, yarn, longrope, "
+      "found \"xpos\"");
   EXPECT_EQ(refusal(R"({"rope_parameters": {"rope_type": "linear"}})"),
             "config.json: 'rope_parameters.factor': expected a number above 0, found no such key");
   EXPECT_EQ(refusal(R"({"rope_scaling": [1]})"),

@@ -125,8 +125,8 @@ TEST_F(OpenModel, RefusesAnAdapter) {
 }
 
 TEST_F(OpenModel, RefusesAnArchitectureItDoesNotKnow) {
-  config_["architectures"] = {"GPT2LMHeadModel"};
-  EXPECT_TRUE(refusal().starts_with("/config.json: architecture not supported: expected LlamaForCausalLM"));
+  config_["architectures"] = {"BertModel"};
+  EXPECT_TRUE(refusal().starts_with("/config.json: architecture not supported: expected BloomForCausalLM"));
 }
 
 TEST_F(OpenModel, RefusesADirectoryWithoutAModel) {

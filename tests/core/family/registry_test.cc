@@ -5,7 +5,10 @@
 #include <set>
 
 #include "core/base/error.h"
+#include "core/base/file.h"
+#include "core/family/catalogue.h"
 #include "core/family/family.h"
+#include "core/family/target.h"
 
 namespace regroup::family {
 namespace {
@@ -23,15 +26,60 @@ TEST(Registry, EveryRowIsComplete) {
   std::set<std::string_view> architectures;
   for (const Family* family : families()) {
     EXPECT_FALSE(family->summary.empty());
-    EXPECT_FALSE(family->loaded_by.empty()) << family->name;
+    EXPECT_FALSE(family->examples.empty()) << family->name;
     EXPECT_NE(family->read_config, nullptr);
-    EXPECT_NE(family->with_kv_heads, nullptr);
     for (const auto architecture : family->architectures)
       EXPECT_TRUE(architectures.insert(architecture).second) << architecture << " is claimed twice";
     std::set<std::string_view> patterns;
     for (const TensorRule& rule : family->tensors)
       EXPECT_TRUE(patterns.insert(rule.name).second) << rule.name << " is listed twice";
   }
+}
+
+// Every example of a family has somewhere to go with every number of heads; "own" only where no engine and no
+// home takes it.
+TEST(Registry, EveryExampleCanBeWrittenWithEveryNumberOfHeads) {
+  for (const Family* family : families())
+    for (const Example& example : family->examples) {
+      const Json json = Json::parse(example.config);
+      EXPECT_EQ(&family_for(json, "example"), family) << example.name;
+      const ModelConfig config = family->read_config(json, "example");
+      for (const std::int64_t kv_heads : reachable_kv_heads(config)) {
+        const Target target = choose_target(*family, json, config, kv_heads);
+        const ModelConfig written = target.family->read_config(target.config, "result");
+        EXPECT_EQ(written.kv_heads, kv_heads) << example.name << " as " << target.name;
+        EXPECT_EQ(&family_for(target.config, "result"), target.family);
+        EXPECT_EQ(written.hidden, config.hidden);
+        EXPECT_EQ(target.name == "own", target.loaded_by.empty() && kv_heads != config.kv_heads)
+            << example.name;
+      }
+    }
+}
+
+TEST(Registry, TargetsThatCannotBeAreRefusedWithTheReason) {
+  const Family& gpt2 = family_named("gpt2");
+  const Json json = Json::parse(gpt2.examples[0].config);
+  const ModelConfig config = gpt2.read_config(json, "example");
+  const auto refusal = [&](std::int64_t kv_heads, std::string_view asked) -> std::string {
+    try {
+      choose_target(gpt2, json, config, kv_heads, asked);
+    } catch (const UserError& error) {
+      return error.what();
+    }
+    return "accepted";
+  };
+  EXPECT_NE(refusal(4, "same").find("no engine's gpt2 holds 4 key/value heads"), std::string::npos);
+  EXPECT_NE(refusal(4, "gpt_bigcode").find("it has one key/value head"), std::string::npos);
+  EXPECT_NE(refusal(4, "phi").find("positions are learned"), std::string::npos);
+  EXPECT_NE(refusal(4, "vllm").find("auto, same, own, phi"), std::string::npos);
+  EXPECT_EQ(refusal(1, "gpt_bigcode"), "accepted");
+  EXPECT_EQ(refusal(4, "own"), "accepted");
+}
+
+// docs/families.md is what the registry says.
+TEST(Registry, TheDocumentationIsTheTable) {
+  EXPECT_EQ(read_text(std::filesystem::path(REGROUP_SOURCE_DIR) / "docs/families.md"), families_page())
+      << "write it anew: regroup families > docs/families.md";
 }
 
 std::string refusal(const char* config) {
@@ -44,12 +92,13 @@ std::string refusal(const char* config) {
 }
 
 TEST(Registry, AnUnknownArchitectureIsToldWhatIsSupported) {
-  EXPECT_EQ(refusal(R"({"architectures": ["BertModel"]})"),
-            "dir/config.json: architecture not supported: expected LlamaForCausalLM (Llama-1/2/3, CodeLlama, "
-            "Vicuna, OpenLLaMA, SmolLM2, DeepSeek-LLM), found BertModel");
+  const std::string unknown = refusal(R"({"architectures": ["BertModel"]})");
+  EXPECT_TRUE(
+      unknown.starts_with("dir/config.json: architecture not supported: expected BloomForCausalLM, CodeGen"));
+  EXPECT_TRUE(unknown.ends_with("found BertModel. `regroup families` says what each of them is")) << unknown;
   for (const char* without :
        {"{}", "[]", R"({"architectures": "LlamaForCausalLM"})", R"({"architectures": []})"})
-    EXPECT_NE(refusal(without).find("lacks 'architectures', a list of names: expected LlamaForCausalLM"),
+    EXPECT_NE(refusal(without).find("lacks 'architectures', a list of names: expected BloomForCausalLM"),
               std::string::npos)
         << refusal(without);
 }

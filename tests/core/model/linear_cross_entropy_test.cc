@@ -36,7 +36,7 @@ void expect_like_plain(const Case& c, double factor, double tolerance, at::Scala
   const at::Tensor before = at::ones_like(c.projection_VM, accumulator);
   const at::Tensor grad_projection = before.clone();
   const auto result =
-      linear_cross_entropy(c.hidden_NM, c.projection_VM, c.targets_N, factor, grad_projection);
+      linear_cross_entropy(c.hidden_NM, {c.projection_VM, {}, grad_projection, {}}, c.targets_N, factor);
   EXPECT_NEAR(result.sum / sum.item<double>(), 1, tolerance);
   EXPECT_LT(relative(result.grad_hidden_NM, gradients[0]), tolerance);
   EXPECT_LT(relative(grad_projection.to(at::kDouble) - 1, gradients[1]), tolerance);
@@ -57,10 +57,33 @@ TEST(LinearCrossEntropy, CloseInFloat32AndBfloat16) {
   expect_like_plain(make_case(300, 16, 300, at::kBFloat16), 1 / 300., 1e-2, at::kFloat);
 }
 
+TEST(LinearCrossEntropy, ABiasIsAColumnMore) {
+  for (const at::ScalarType type : {at::kDouble, at::kBFloat16}) {
+    const Case c = make_case(70, 6, 9, type);
+    const at::Tensor bias_V = at::arange(9, c.projection_VM.options()).sin();
+    const at::Tensor grad_projection = at::zeros_like(c.projection_VM, at::kDouble),
+                     grad_bias_V = at::ones({9}, at::kDouble);
+    const auto result = linear_cross_entropy(
+        c.hidden_NM, {c.projection_VM, bias_V, grad_projection, grad_bias_V}, c.targets_N, 0.5);
+
+    const at::Tensor hidden =
+        at::cat({c.hidden_NM, at::ones_like(c.hidden_NM.narrow(1, 0, 1))}, 1).to(at::kDouble);
+    const at::Tensor projection =
+        at::cat({c.projection_VM, bias_V.unsqueeze(1)}, 1).to(at::kDouble).requires_grad_();
+    const at::Tensor sum = plain_sum(hidden, projection, c.targets_N);
+    const at::Tensor gradient = torch::autograd::grad({sum * 0.5}, {projection})[0];
+    const double tolerance = type == at::kDouble ? 1e-12 : 2e-2;
+    EXPECT_NEAR(result.sum / sum.item<double>(), 1, tolerance);
+    EXPECT_LT(relative(grad_projection, gradient.narrow(1, 0, 6)), tolerance);
+    EXPECT_LT(relative(grad_bias_V - 1, gradient.select(1, 6)), tolerance);
+  }
+}
+
 TEST(LinearCrossEntropy, GradientsAreThoseOfFiniteDifferences) {
   const Case c = make_case(5, 6, 9, at::kDouble);
   const at::Tensor grad_projection = at::zeros_like(c.projection_VM);
-  const auto result = linear_cross_entropy(c.hidden_NM, c.projection_VM, c.targets_N, 1, grad_projection);
+  const auto result =
+      linear_cross_entropy(c.hidden_NM, {c.projection_VM, {}, grad_projection, {}}, c.targets_N, 1);
   constexpr double kStep = 1e-5;
   const auto expect_slope = [&](const at::Tensor& variable, const at::Tensor& gradient, std::int64_t i) {
     double* value = variable.mutable_data_ptr<double>() + i;

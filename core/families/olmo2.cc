@@ -1,0 +1,81 @@
+// OLMo-2: norms after the halves of a layer, and one RMSNorm over all query heads, one over all key heads.
+// Keys and defaults are those of Olmo2Config in HF transformers 5.23.
+#include <fmt/format.h>
+
+#include <array>
+
+#include "core/family/table_parts.h"
+
+namespace regroup::family {
+namespace {
+
+constexpr std::array<std::string_view, 1> kArchitectures = {"Olmo2ForCausalLM"};
+constexpr std::array<std::string_view, 3> kLoadedBy = {"HF transformers", "vLLM", "llama.cpp"};
+
+constexpr std::array<TensorRule, 19> kTensors = {{
+    {"model.embed_tokens.weight", Part::kTokenEmbedding, shapes::kVocabByHidden, Presence::kAlways},
+    {"model.layers.{}.self_attn.q_proj.weight", Part::kQueryWeight, shapes::kQueryByHidden,
+     Presence::kAlways},
+    {"model.layers.{}.self_attn.q_proj.bias", Part::kQueryBias, shapes::kQueryWidth,
+     Presence::kWithAttentionBias},
+    {"model.layers.{}.self_attn.k_proj.weight", Part::kKeyWeight, shapes::kKvByHidden, Presence::kAlways},
+    {"model.layers.{}.self_attn.k_proj.bias", Part::kKeyBias, shapes::kKvWidth, Presence::kWithAttentionBias},
+    {"model.layers.{}.self_attn.v_proj.weight", Part::kValueWeight, shapes::kKvByHidden, Presence::kAlways},
+    {"model.layers.{}.self_attn.v_proj.bias", Part::kValueBias, shapes::kKvWidth,
+     Presence::kWithAttentionBias},
+    {"model.layers.{}.self_attn.q_norm.weight", Part::kQueryNorm, shapes::kQueryWidth, Presence::kAlways},
+    {"model.layers.{}.self_attn.k_norm.weight", Part::kKeyNorm, shapes::kKvWidth, Presence::kAlways},
+    {"model.layers.{}.self_attn.o_proj.weight", Part::kOutputWeight, shapes::kHiddenByQuery,
+     Presence::kAlways},
+    {"model.layers.{}.self_attn.o_proj.bias", Part::kOutputBias, shapes::kHidden, Presence::kWithOutputBias},
+    {"model.layers.{}.post_attention_layernorm.weight", Part::kAttentionNorm, shapes::kHidden,
+     Presence::kAlways},
+    {"model.layers.{}.mlp.gate_proj.weight", Part::kGateWeight, shapes::kFfnByHidden, Presence::kAlways},
+    {"model.layers.{}.mlp.up_proj.weight", Part::kUpWeight, shapes::kFfnByHidden, Presence::kAlways},
+    {"model.layers.{}.mlp.down_proj.weight", Part::kDownWeight, shapes::kHiddenByFfn, Presence::kAlways},
+    {"model.layers.{}.post_feedforward_layernorm.weight", Part::kMlpNorm, shapes::kHidden, Presence::kAlways},
+    {"model.layers.{}.self_attn.rotary_emb.inv_freq", Part::kUnused, shapes::kAnyVector, Presence::kOptional},
+    {"model.norm.weight", Part::kFinalNorm, shapes::kHidden, Presence::kAlways},
+    {"lm_head.weight", Part::kLmHead, shapes::kVocabByHidden, Presence::kUntied},
+}};
+
+ModelConfig read_config(const Json& json, const std::string& where) {
+  const ConfigReader config(json, where);
+  ModelConfig model;
+  require_model_type(config, "olmo2");
+  read_shape(config, model, 2048);
+  model.ffn = config.count("intermediate_size");
+  model.activation = read_activation(config, "hidden_act", "silu");
+  model.norm_epsilon = config.positive_or("rms_norm_eps", 1e-5);
+  model.block = Block::kPostNorm;
+  model.rope = read_rope(config, model.head_dim, model.max_positions);
+  model.qk_norm = QkNorm::kRmsOfAll;
+  model.qk_norm_by_head = true;
+  model.attention_bias = model.output_bias = config.boolean_or("attention_bias", false);
+  model.tied_embeddings = config.boolean_or("tie_word_embeddings", false);
+  return model;
+}
+
+Json with_kv_heads(const Json& config, std::int64_t kv_heads) {
+  return with_count(config, "num_key_value_heads", kv_heads);
+}
+
+constexpr std::array kExamples = {Example{
+    "OLMo-2-1124-7B",
+    R"({"architectures":["Olmo2ForCausalLM"],"hidden_size":4096,"intermediate_size":11008,"num_attention_heads":32,"num_hidden_layers":32,"vocab_size":100352})"}};
+
+}  // namespace
+
+extern const Family olmo2;
+constexpr Family olmo2 = {
+    .name = "olmo2",
+    .summary = "OLMo-2",
+    .examples = kExamples,
+    .architectures = kArchitectures,
+    .tensors = kTensors,
+    .loaded_by = kLoadedBy,
+    .read_config = read_config,
+    .with_kv_heads = with_kv_heads,
+};
+
+}  // namespace regroup::family

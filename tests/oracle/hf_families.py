@@ -1,0 +1,164 @@
+"""Tiny random checkpoints of every family by HF transformers, in the variations that change their arithmetic, saved by HF itself and,
+where a variation says so, rearranged as files on the hub are. What family_goldens.py and family_parity.py share."""
+import json
+import pathlib
+
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+LLAMA_LIKE = dict(vocab_size=24, hidden_size=16, intermediate_size=20, num_hidden_layers=2, num_attention_heads=4,
+                  max_position_embeddings=32)
+WITH_KV = {**LLAMA_LIKE, "num_key_value_heads": 4}
+GPT2_LIKE = dict(vocab_size=24, n_embd=16, n_layer=2, n_head=4, n_positions=32)
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 8, "rope_theta": 100.0}
+LONGROPE = {"rope_type": "longrope", "short_factor": [1.0, 1.5], "long_factor": [2.0, 5.0], "rope_theta": 100.0}
+
+# family: (HF class, its configuration, {variation: changes of the configuration; "hub": how the files are rearranged})
+FAMILIES = {
+    "llama": ("LlamaForCausalLM", WITH_KV, {
+        "dynamic": {"max_position_embeddings": 8, "rope_parameters": {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 100.0}},
+        "dynamic_within": {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 100.0}},
+        "yarn": {"rope_parameters": YARN},
+        "yarn_untruncated": {"head_dim": 16, "rope_parameters": {**YARN, "truncate": False, "mscale": 1.0, "mscale_all_dim": 0.5,
+                                                                 "beta_fast": 4, "beta_slow": 2}}}),
+    "qwen2": ("Qwen2ForCausalLM", WITH_KV, {
+        "plain": {}, "tied": {"tie_word_embeddings": True}, "gqa": {"num_key_value_heads": 2},
+        "sliding": {"use_sliding_window": True, "sliding_window": 5, "max_window_layers": 1}}),
+    "qwen2_moe": ("Qwen2MoeForCausalLM", {**WITH_KV, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 8,
+                                          "shared_expert_intermediate_size": 12}, {
+        "plain": {}, "normalized": {"norm_topk_prob": True}, "some_layers": {"mlp_only_layers": [0]},
+        "unbiased": {"qkv_bias": False, "decoder_sparse_step": 2}}),
+    "phi": ("PhiForCausalLM", WITH_KV, {
+        "plain": {}, "qk_layernorm": {"qk_layernorm": True}, "gqa": {"num_key_value_heads": 2}, "tied": {"tie_word_embeddings": True}}),
+    "phi3": ("Phi3ForCausalLM", {**WITH_KV, "pad_token_id": 0}, {
+        "plain": {}, "gqa": {"num_key_value_heads": 2}, "sliding": {"sliding_window": 5},
+        "longrope_short": {"rope_parameters": LONGROPE, "original_max_position_embeddings": 16},
+        "longrope_long": {"rope_parameters": LONGROPE, "original_max_position_embeddings": 8}}),
+    "olmo": ("OlmoForCausalLM", WITH_KV, {"plain": {}, "clipped": {"clip_qkv": 0.7}, "biased": {"attention_bias": True}}),
+    "olmo2": ("Olmo2ForCausalLM", WITH_KV, {"plain": {}, "gqa": {"num_key_value_heads": 2}}),
+    "olmoe": ("OlmoeForCausalLM", {**WITH_KV, "intermediate_size": 8, "num_experts": 4, "num_experts_per_tok": 2}, {
+        "plain": {}, "clipped": {"clip_qkv": 0.7}, "normalized": {"norm_topk_prob": True}}),
+    "stablelm": ("StableLmForCausalLM", {**WITH_KV, "partial_rotary_factor": 0.5}, {
+        "plain": {}, "biased": {"use_qkv_bias": True}, "qk_layernorm": {"qk_layernorm": True},
+        "parallel": {"use_parallel_residual": True}, "gqa": {"num_key_value_heads": 2, "qk_layernorm": True}}),
+    "gemma": ("GemmaForCausalLM", {**WITH_KV, "head_dim": 6}, {"plain": {}, "mqa": {"num_key_value_heads": 1},
+                                                                  "gelu": {"hidden_act": "gelu"}}),
+    "cohere": ("CohereForCausalLM", WITH_KV, {"plain": {}, "qk_norm": {"use_qk_norm": True}, "biased": {"attention_bias": True},
+                                                 "gqa": {"use_qk_norm": True, "num_key_value_heads": 2}}),
+    "starcoder2": ("Starcoder2ForCausalLM", {**LLAMA_LIKE, "num_key_value_heads": 4}, {
+        "plain": {}, "unbiased": {"use_bias": False}, "sliding": {"sliding_window": 5}, "untied": {"tie_word_embeddings": False}}),
+    "gpt_neox": ("GPTNeoXForCausalLM", {**LLAMA_LIKE, "rotary_pct": 0.5}, {
+        "plain": {}, "sequential": {"use_parallel_residual": False}, "whole_heads": {"rotary_pct": 1.0},
+        "unbiased": {"attention_bias": False}, "tied": {"tie_word_embeddings": True},
+        "hub": {"hub": {"dtype": "float16", "buffers": True}}}),
+    "gptj": ("GPTJForCausalLM", {**GPT2_LIKE, "rotary_dim": 2}, {
+        "plain": {}, "whole_heads": {"rotary_dim": 4}, "hub": {"hub": {"dtype": "float16", "buffers": True}}}),
+    "codegen": ("CodeGenForCausalLM", {**GPT2_LIKE, "rotary_dim": 2}, {"plain": {}, "eight_heads": {"n_head": 8, "rotary_dim": 2}}),
+    "gpt2": ("GPT2LMHeadModel", GPT2_LIKE, {
+        "plain": {}, "n_inner": {"n_inner": 12, "activation_function": "gelu"}, "unscaled": {"scale_attn_weights": False},
+        "by_layer": {"scale_attn_by_inverse_layer_idx": True}, "untied": {"tie_word_embeddings": False},
+        "hub": {"hub": {"drop": "transformer.", "buffers": True}}}),
+    "gpt_bigcode": ("GPTBigCodeForCausalLM", GPT2_LIKE, {"plain": {}, "mha": {"multi_query": False}}),
+    "opt": ("OPTForCausalLM", {"vocab_size": 24, "hidden_size": 16, "ffn_dim": 20, "num_hidden_layers": 2, "num_attention_heads": 4,
+                               "max_position_embeddings": 32, "word_embed_proj_dim": 16}, {
+        "plain": {}, "unbiased": {"enable_bias": False}, "no_affine": {"layer_norm_elementwise_affine": False},
+        "hub": {"hub": {"drop": "model.", "dtype": "float16"}}}),
+    "bloom": ("BloomForCausalLM", {"vocab_size": 24, "hidden_size": 24, "n_layer": 2, "n_head": 4}, {
+        "plain": {}, "six_heads": {"n_head": 6}, "hub": {"hub": {"drop": "transformer.", "dtype": "bfloat16"}}}),
+    "mpt": ("MptForCausalLM", {"vocab_size": 24, "d_model": 24, "n_layers": 2, "n_heads": 4, "max_seq_len": 32}, {
+        "plain": {}, "six_heads": {"n_heads": 6}, "clipped": {"attn_config": {"clip_qkv": 0.7}},
+        "scaled": {"attn_config": {"softmax_scale": 0.3}}}),
+    "falcon": ("FalconForCausalLM", {"vocab_size": 24, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4,
+                                     "max_position_embeddings": 32, "ffn_hidden_size": 20}, {
+        "rw": {"alibi": True, "multi_query": False, "parallel_attn": False, "bias": True},
+        "rw_six_heads": {"hidden_size": 24, "num_attention_heads": 6, "alibi": True, "multi_query": False, "parallel_attn": False, "bias": True},
+        "7b": {}, "rotary_mha": {"multi_query": False, "parallel_attn": False},
+        "40b": {"new_decoder_architecture": True, "num_kv_heads": 2},
+        "one_norm": {"new_decoder_architecture": True, "num_kv_heads": 4, "num_ln_in_parallel_attn": 1}}),
+    "gpt_neo": ("GPTNeoForCausalLM", {"vocab_size": 24, "hidden_size": 16, "num_layers": 2, "num_heads": 4, "max_position_embeddings": 32,
+                                      "attention_types": [[["global", "local"], 1]], "window_size": 5}, {
+        "plain": {}, "hub": {"hub": {"buffers": True}}}),
+    "persimmon": ("PersimmonForCausalLM", LLAMA_LIKE, {"plain": {}, "no_qk_norm": {"qk_layernorm": False}}),
+}
+
+
+def variations():
+    return [(family, variation) for family, (_, _, all_) in FAMILIES.items() for variation in all_]
+
+
+def config_of(family, variation):
+    """(HF class, its configuration as a dictionary, how files are rearranged)"""
+    name, base, all_ = FAMILIES[family]
+    changes = dict(all_[variation])
+    hub = changes.pop("hub", {})
+    return getattr(transformers, name), {**base, **changes}, hub
+
+
+def random_model(cls, settings, seed):
+    """Weights large enough for every part to show in the logits; HF's initialization hides biases and norms."""
+    torch.manual_seed(seed)
+    config = cls.config_class(**settings)
+    model = cls(config)
+    generator = torch.Generator().manual_seed(seed)
+    minus_one = config.model_type == "gemma"
+    for name, parameter in model.named_parameters():
+        values = torch.randn(parameter.shape, generator=generator)
+        norm = parameter.dim() == 1 and name.endswith("weight") or "norms." in name
+        norm = norm or (parameter.dim() == 2 and ("q_norm" in name or "k_norm" in name))
+        parameter.data = (0 if minus_one else 1) + 0.2 * values if norm else 0.3 * values
+    model.tie_weights()
+    return model.eval()
+
+
+def buffers(family, tensors, config):
+    """What files on the hub carry beside the weights."""
+    found = {}
+    mask = torch.ones(1, 1, 32, 32, dtype=torch.uint8).tril()
+    place = {"gpt_neox": ("attention.query_key_value.weight", "attention."), "gptj": ("attn.q_proj.weight", "attn."),
+             "gpt2": ("attn.c_attn.weight", "attn."), "gpt_neo": ("attn.attention.q_proj.weight", "attn.attention.")}[family]
+    for name in tensors:
+        if name.endswith(place[0]):
+            base = name[:-len(place[0])] + place[1]
+            found[base + "bias"] = mask.clone()
+            found[base + "masked_bias"] = torch.tensor(-1e9)
+            if family == "gpt_neox":
+                found[base + "rotary_emb.inv_freq"] = torch.ones(1)
+    return found
+
+
+def write_checkpoint(directory, family, variation, seed, cls=None, settings=None, hub=None):
+    if cls is None:
+        cls, settings, hub = config_of(family, variation)
+    directory = pathlib.Path(directory)
+    dtype = getattr(torch, hub.get("dtype", "bfloat16"))
+    random_model(cls, settings, seed).to(dtype).save_pretrained(directory)
+    (directory / "generation_config.json").unlink(missing_ok=True)
+    config = json.loads((directory / "config.json").read_text())
+    if family == "llama" and "head_dim" not in settings:
+        config.pop("head_dim", None)
+    (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    if not hub:
+        return
+    tensors = load_file(directory / "model.safetensors")
+    if hub.get("buffers"):
+        tensors.update(buffers(family, dict(tensors), config))
+    drop = hub.get("drop", "")
+    save_file({name.removeprefix(drop): tensor.contiguous() for name, tensor in tensors.items()}, directory / "model.safetensors",
+              {"format": "pt"})
+
+
+def logits(directory, ids_BT, cls=None):
+    directory = pathlib.Path(directory)
+    if cls is None:
+        cls = getattr(transformers, json.loads((directory / "config.json").read_text())["architectures"][0])
+    model, loading = cls.from_pretrained(directory, dtype=torch.float32, attn_implementation="sdpa" if cls.__name__ == "FalconForCausalLM" else "eager",
+                                         output_loading_info=True)
+    wrong = {key: value for key, value in loading.items() if value and key in ("missing_keys", "mismatched_keys", "error_msgs")}
+    assert not wrong, wrong
+    with torch.no_grad():
+        return model.eval()(ids_BT).logits.contiguous()
+
+
+def ids(seed, batch=2, count=12, vocabulary=24):
+    return torch.randint(vocabulary, (batch, count), generator=torch.Generator().manual_seed(seed))
