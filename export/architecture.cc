@@ -4,76 +4,161 @@
 
 #include <algorithm>
 #include <array>
-#include <filesystem>
-#include <string>
 
 #include "core/base/error.h"
+#include "export/graph_check.h"
 
 namespace regroup::exporting {
 namespace {
 
-using family::RopeScaling;
+using family::Activation;
+using family::Norm;
+using family::Positions;
+using family::QkNorm;
 
-constexpr std::array<std::string_view, 1> kLlamaFamilies = {"llama"};
-constexpr std::array kLlamaParts = {Part::kQueryBias, Part::kKeyBias, Part::kValueBias, Part::kOutputBias,
+constexpr std::array kQkvBias = {Part::kQueryBias, Part::kKeyBias, Part::kValueBias};
+constexpr std::array kQkNorm = {Part::kQueryNorm, Part::kKeyNorm};
+constexpr std::array kQkvBiasAndQkNorm = {Part::kQueryBias, Part::kKeyBias, Part::kValueBias,
+                                          Part::kQueryNorm, Part::kKeyNorm};
+constexpr std::array kLlamaTakes = {Part::kQueryBias, Part::kKeyBias, Part::kValueBias, Part::kOutputBias,
                                     Part::kGateBias,  Part::kUpBias,  Part::kDownBias};
+constexpr std::array kQwen2Takes = {Part::kQueryBias, Part::kKeyBias, Part::kValueBias, Part::kLmHeadBias};
+// Of every matrix and of every norm.
+constexpr std::array kAllBiases = {
+    Part::kQueryBias, Part::kKeyBias,     Part::kValueBias,         Part::kOutputBias,   Part::kUpBias,
+    Part::kDownBias,  Part::kMlpNormBias, Part::kAttentionNormBias, Part::kFinalNormBias};
+constexpr std::array kPhi2Needs = {Part::kOutputBias,        Part::kUpBias,        Part::kDownBias,
+                                   Part::kAttentionNormBias, Part::kFinalNormBias, Part::kLmHeadBias};
+// llama.cpp takes StableLM's blocks for parallel ones where this norm is missing.
+constexpr std::array kStableLmNeeds = {Part::kAttentionNormBias, Part::kFinalNormBias};
+constexpr std::array kStableLmTakes = {Part::kQueryBias, Part::kKeyBias, Part::kValueBias,
+                                       Part::kQueryNorm, Part::kKeyNorm, Part::kMlpNormBias};
+constexpr std::array kStarcoder2Needs = {Part::kOutputBias,        Part::kUpBias,
+                                         Part::kDownBias,          Part::kMlpNormBias,
+                                         Part::kAttentionNormBias, Part::kFinalNormBias};
+
+template <std::size_t count>
+using Names = std::array<std::string_view, count>;
+constexpr Names<1> kLlama = {"llama"}, kQwen2 = {"qwen2"}, kPhi3 = {"phi3"}, kStableLm = {"stablelm"},
+                   kGemma = {"gemma"}, kOlmo = {"olmo"}, kOlmo2 = {"olmo2"}, kCohere = {"cohere"},
+                   kGpt2 = {"gpt2"}, kGptBigCode = {"gpt_bigcode"}, kGptNeoX = {"gpt_neox"},
+                   kBloom = {"bloom"}, kMpt = {"mpt"}, kStarcoder2 = {"starcoder2"};
+constexpr Names<3> kPhi = {"phi", "gptj", "codegen"};
 
 constexpr std::array kArchitectures = {
     Architecture{.name = "llama",
-                 .families = kLlamaFamilies,
+                 .families = kLlama,
                  .pairs_side_by_side = true,
-                 .optional_parts = kLlamaParts},
+                 .frequency_factors = true,
+                 .any_query_width = true,
+                 .takes = kLlamaTakes},
+    Architecture{.name = "qwen2", .families = kQwen2, .takes = kQwen2Takes},
+    Architecture{.name = "phi2",
+                 .families = kPhi,
+                 .norm = Norm::kLayer,
+                 .blocks = blocks::kParallelSharedNorm,
+                 .gated_mlp = false,
+                 .activation = Activation::kGeluTanh,
+                 .head = Head::kOwn,
+                 .partial_rotary = true,
+                 .takes = kQkvBias,
+                 .needs = kPhi2Needs},
+    Architecture{.name = "phi3",
+                 .families = kPhi3,
+                 .partial_rotary = true,
+                 .frequency_factors = true,
+                 .fused_qkv = true,
+                 .fused_gate_up = true},
+    Architecture{.name = "stablelm",
+                 .families = kStableLm,
+                 .norm = Norm::kLayer,
+                 .blocks = blocks::kSequential | blocks::kParallelSharedNorm,
+                 .head = Head::kOwn,
+                 .partial_rotary = true,
+                 .qk_norm = QkNorm::kLayerOfHead,
+                 .takes = kStableLmTakes,
+                 .needs = kStableLmNeeds},
+    Architecture{.name = "gemma",
+                 .families = kGemma,
+                 .activation = Activation::kGeluTanh,
+                 .head = Head::kTied,
+                 .any_query_width = true,
+                 .embedding_times_root = true,
+                 .takes = kQkvBias},
+    Architecture{.name = "olmo",
+                 .families = kOlmo,
+                 .norm = Norm::kLayer,
+                 .pairs_side_by_side = true,
+                 .clips = true,
+                 .takes = kQkvBias},
+    Architecture{.name = "olmo2",
+                 .families = kOlmo2,
+                 .blocks = blocks::kPostNorm,
+                 .head = Head::kOwn,
+                 .qk_norm = QkNorm::kRmsOfAll,
+                 .takes = kQkNorm},
+    Architecture{.name = "command-r",
+                 .families = kCohere,
+                 .norm = Norm::kLayer,
+                 .blocks = blocks::kParallelSharedNorm,
+                 .head = Head::kTied,
+                 .pairs_side_by_side = true,
+                 .partial_rotary = true,
+                 .scales_logits = true,
+                 .qk_norm = QkNorm::kLayerOfHead,
+                 .qk_norm_layers = 64,
+                 .takes = kQkvBiasAndQkNorm},
+    Architecture{.name = "gpt2",
+                 .families = kGpt2,
+                 .norm = Norm::kLayer,
+                 .positions = Positions::kLearned,
+                 .gated_mlp = false,
+                 .activation = Activation::kGeluTanh,
+                 .fused_qkv = true,
+                 .needs = kAllBiases},
+    Architecture{.name = "starcoder",
+                 .families = kGptBigCode,
+                 .norm = Norm::kLayer,
+                 .positions = Positions::kLearned,
+                 .gated_mlp = false,
+                 .activation = Activation::kGeluTanh,
+                 .fused_qkv = true,
+                 .needs = kAllBiases},
+    Architecture{.name = "gptneox",
+                 .families = kGptNeoX,
+                 .norm = Norm::kLayer,
+                 .blocks = blocks::kSequential | blocks::kParallel,
+                 .gated_mlp = false,
+                 .activation = Activation::kGeluTanh,
+                 .head = Head::kOwn,
+                 .partial_rotary = true,
+                 .fused_qkv = true,
+                 .needs = kAllBiases},
+    Architecture{.name = "bloom",
+                 .families = kBloom,
+                 .norm = Norm::kLayer,
+                 .positions = Positions::kAlibi,
+                 .gated_mlp = false,
+                 .activation = Activation::kGeluTanh,
+                 .fused_qkv = true,
+                 .needs = kAllBiases},
+    Architecture{.name = "mpt",
+                 .families = kMpt,
+                 .norm = Norm::kLayer,
+                 .positions = Positions::kAlibi,
+                 .gated_mlp = false,
+                 .activation = Activation::kGeluTanh,
+                 .clips = true,
+                 .fused_qkv = true,
+                 .takes = kAllBiases},
+    Architecture{.name = "starcoder2",
+                 .families = kStarcoder2,
+                 .norm = Norm::kLayer,
+                 .gated_mlp = false,
+                 .activation = Activation::kGeluTanh,
+                 .takes = kQkvBias,
+                 .needs = kStarcoder2Needs},
 };
-
-// What every decoder has.
-constexpr std::array kCommonParts = {
-    Part::kTokenEmbedding, Part::kAttentionNorm, Part::kQueryWeight, Part::kKeyWeight, Part::kValueWeight,
-    Part::kOutputWeight,   Part::kMlpNorm,       Part::kGateWeight,  Part::kUpWeight,  Part::kDownWeight,
-    Part::kFinalNorm,      Part::kLmHead,        Part::kUnused};
-
-bool has(std::span<const Part> parts, Part part) {
-  return std::ranges::find(parts, part) != parts.end();
-}
-
-std::vector<std::string> objections(const Architecture& architecture, const family::ModelDirectory& model) {
-  std::vector<std::string> all;
-  if (architecture.differences != nullptr) all = architecture.differences(model.config);
-  for (const family::ModelTensor& tensor : model.tensors)
-    if (!has(kCommonParts, tensor.part) && !has(architecture.optional_parts, tensor.part))
-      all.push_back(fmt::format("it has no place for '{}'", tensor.stored.info->name));
-  return all;
-}
-
-// Keys of one architecture, prefixed with its name.
-class Keys {
- public:
-  Keys(gguf::Metadata& metadata, std::string_view architecture)
-      : metadata_(metadata), prefix_(std::string(architecture) + ".") {}
-
-  void count(std::string_view key, std::int64_t value) { add(key, static_cast<std::uint32_t>(value)); }
-  void number(std::string_view key, double value) { add(key, static_cast<float>(value)); }
-  void add(std::string_view key, gguf::Value value) {
-    metadata_.emplace_back(prefix_ + std::string(key), std::move(value));
-  }
-
- private:
-  gguf::Metadata& metadata_;
-  std::string prefix_;
-};
-
-// llama3's stretch is in rope_freqs.weight (tensors.cc): llama.cpp has no keys for it.
-void add_rope(const ModelConfig& config, Keys& keys) {
-  keys.count("rope.dimension_count", config.head_dim);
-  keys.number("rope.freq_base", config.rope.theta);
-  if (config.rope.scaling != RopeScaling::kLinear) return;
-  keys.add("rope.scaling.type", "linear");
-  keys.number("rope.scaling.factor", config.rope.factor);
-}
-
-std::string name_of(const std::filesystem::path& directory) {
-  const auto path = std::filesystem::weakly_canonical(directory);
-  return path.filename().string();
-}
 
 }  // namespace
 
@@ -94,31 +179,11 @@ const Architecture& architecture_for(const family::ModelDirectory& model) {
                      .what = fmt::format("the {} family has no GGUF form that llama.cpp runs", family),
                      .expected = "a model of one of the families " + list_some(supported, 20)});
   }
-  if (const auto all = objections(*row, model); !all.empty())
+  if (const auto all = differences(*row, model); !all.empty())
     throw UserError({.where = model.path.string(),
                      .what = fmt::format("llama.cpp's graph '{}' does not compute this model: {}", row->name,
                                          list_some(all, 4))});
   return *row;
-}
-
-gguf::Metadata model_metadata(const Architecture& architecture, const family::ModelDirectory& model) {
-  const ModelConfig& config = model.config;
-  gguf::Metadata metadata = {{"general.architecture", std::string(architecture.name)},
-                             {"general.type", "model"},
-                             {"general.name", name_of(model.path)}};
-  Keys keys(metadata, architecture.name);
-  keys.count("block_count", config.layers);
-  keys.count("context_length", config.max_positions);
-  keys.count("embedding_length", config.hidden);
-  keys.count("feed_forward_length", config.ffn);
-  keys.count("vocab_size", config.vocab_size);
-  keys.count("attention.head_count", config.heads);
-  keys.count("attention.head_count_kv", config.kv_heads);
-  keys.count("attention.key_length", config.head_dim);
-  keys.count("attention.value_length", config.head_dim);
-  keys.number("attention.layer_norm_rms_epsilon", config.norm_epsilon);
-  add_rope(config, keys);
-  return metadata;
 }
 
 }  // namespace regroup::exporting

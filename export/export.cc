@@ -6,12 +6,14 @@
 
 #include "core/base/error.h"
 #include "core/base/hash.h"
+#include "core/base/log.h"
 #include "core/base/output_file.h"
 #include "core/base/progress.h"
 #include "core/base/version.h"
 #include "core/gguf/writer.h"
 #include "core/tokenizer/tokenizer.h"
 #include "export/architecture.h"
+#include "export/graph_check.h"
 #include "export/tensors.h"
 #include "export/tokenizer_metadata.h"
 #include "export/weight_type.h"
@@ -30,6 +32,7 @@ gguf::Metadata metadata_of(const Architecture& architecture, const family::Model
   const auto tokenizer = tokenizer::open_tokenizer(model.path);
   gguf::Metadata more = tokenizer_metadata(tokenizer->vocabulary(), model.config.vocab_size, model.path);
   metadata.insert(metadata.end(), more.begin(), more.end());
+  add_chat_template(model.path, metadata);
   return metadata;
 }
 
@@ -65,6 +68,7 @@ Json record_of(const ExportOptions& options, const family::ModelDirectory& model
           {"dtype", done.dtype},
           {"kv_heads", model.config.kv_heads},
           {"tensors", done.tensors},
+          {"approximations", done.approximations},
           {"sources", sources},
           {"file", file_record(options.output, sha256)}};
 }
@@ -78,6 +82,9 @@ Exported export_gguf(const ExportOptions& options, const Json& resolved) {
   const family::ModelDirectory model = family::open_model(options.model);
   const WeightType& type = weight_type(options.dtype, model.dtype());
   const Architecture& architecture = architecture_for(model);
+  const std::vector<std::string> near = approximations(architecture, model.config);
+  for (const std::string& sentence : near)
+    log_warning(fmt::format("{}: {}", options.model.string(), sentence));
   const gguf::Metadata metadata = metadata_of(architecture, model, type);
   const std::vector<PlannedTensor> tensors = plan_tensors(architecture, model, type.type);
   check_tied_copy(model);
@@ -92,6 +99,7 @@ Exported export_gguf(const ExportOptions& options, const Json& resolved) {
   const Exported done{.architecture = std::string(architecture.name),
                       .dtype = std::string(type.name),
                       .tensors = static_cast<std::int64_t>(tensors.size()),
+                      .approximations = near,
                       .record = record};
   write_output_file(record, to_text(record_of(options, model, done, sha256, resolved)), options.overwrite);
   return done;

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "core/base/json.h"
 
@@ -22,6 +23,7 @@ struct ExportOptions {
 struct Exported {
   std::string architecture, dtype;  // as llama.cpp calls the graph; as --dtype calls the type
   std::int64_t tensors = 0;
+  std::vector<std::string> approximations;  // what llama.cpp computes a little differently (were logged, too)
   std::filesystem::path record;
 };
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include "core/family/model_directory.h"
@@ -17,6 +16,7 @@ struct PlannedTensor {
   std::int64_t layer = -1;          // of the parts
   std::vector<float> values = {};   // … or the numbers themselves, where the model has no such tensor
   bool pairs_side_by_side = false;  // the parts' rotary pairs are to be brought together
+  bool plus_one = false;            // 1 is to be added to every number
 };
 
 // As llama.cpp's own converter has it: vectors, norms and position embeddings stay F32, and what has rows

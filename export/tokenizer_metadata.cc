@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/base/file.h"
+#include "core/base/json.h"
 #include "core/base/log.h"
 
 namespace regroup::exporting {
@@ -89,6 +91,19 @@ gguf::Metadata tokenizer_metadata(const tokenizer::Vocabulary& vocabulary, std::
   metadata.emplace_back("tokenizer.ggml.add_bos_token", vocabulary.document_start);
   metadata.emplace_back("tokenizer.ggml.add_space_prefix", vocabulary.space_prefix);
   return metadata;
+}
+
+void add_chat_template(const std::filesystem::path& directory, gguf::Metadata& metadata) {
+  constexpr const char* kKey = "tokenizer.chat_template";
+  const std::filesystem::path own = directory / "chat_template.jinja",
+                              config = directory / "tokenizer_config.json";
+  if (std::filesystem::exists(own)) {
+    metadata.emplace_back(kKey, read_text(own));
+  } else if (std::filesystem::exists(config)) {
+    const Json json = read_json(config);
+    const auto found = json.find("chat_template");
+    if (found != json.end() && found->is_string()) metadata.emplace_back(kKey, found->get<std::string>());
+  }
 }
 
 }  // namespace regroup::exporting

@@ -15,4 +15,8 @@ namespace regroup::exporting {
 gguf::Metadata tokenizer_metadata(const tokenizer::Vocabulary& vocabulary, std::int64_t vocab_size,
                                   const std::filesystem::path& where);
 
+// tokenizer.chat_template, where the model directory has one: chat_template.jinja, or the text of that name
+// in tokenizer_config.json.
+void add_chat_template(const std::filesystem::path& directory, gguf::Metadata& metadata);
+
 }  // namespace regroup::exporting

@@ -4,81 +4,27 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "core/base/error.h"
-#include "core/base/half.h"
+#include "export/part.h"
 
 namespace regroup::exporting {
 namespace {
 
-using checkpoint::DType;
 using family::ModelDirectory;
-using family::ModelTensor;
 
 // Enough for long writes, little beside a tensor.
-constexpr std::size_t kElementsAtATime = 1 << 18;
-
-// A part as stored: its rows one after the other.
-struct Matrix {
-  std::string name;
-  DType dtype = DType::kF32;
-  std::int64_t rows = 0, columns = 0;
-  std::vector<std::byte> bytes;
-
-  std::size_t row_bytes() const { return static_cast<std::size_t>(columns * dtype_bits(dtype) / 8); }
-  std::span<const std::byte> row(std::int64_t index) const {
-    return std::span(bytes).subspan(static_cast<std::size_t>(index) * row_bytes(), row_bytes());
-  }
-};
-
-// Vectors are columns: one number a row.
-Matrix read_part(const ModelDirectory& model, Part part, std::int64_t layer) {
-  const ModelTensor* tensor = model.find(part, layer);
-  check(tensor != nullptr, "a planned part that the model has not");
-  const checkpoint::TensorInfo& info = *tensor->stored.info;
-  Matrix matrix{.name = info.name, .dtype = info.dtype, .rows = info.shape.front(), .columns = 1};
-  if (info.shape.size() > 1) matrix.columns = info.shape.back();
-  matrix.bytes.resize(info.bytes());
-  model.checkpoint.read(tensor->stored, matrix.bytes);
-  return matrix;
-}
-
-template <typename Stored, typename Convert>
-void widen(std::span<const std::byte> bytes, Convert convert, float* out) {
-  for (std::size_t at = 0; at < bytes.size(); at += sizeof(Stored)) {
-    Stored stored;
-    std::memcpy(&stored, bytes.data() + at, sizeof(Stored));
-    *out++ = convert(stored);
-  }
-}
-
-void to_floats(std::span<const std::byte> bytes, DType dtype, float* out) {
-  switch (dtype) {
-    case DType::kF64:
-      return widen<double>(
-          bytes, [](double value) { return static_cast<float>(value); }, out);
-    case DType::kF32:
-      return widen<float>(
-          bytes, [](float value) { return value; }, out);
-    case DType::kF16:
-      return widen<std::uint16_t>(bytes, half_to_float, out);
-    case DType::kBF16:
-      return widen<std::uint16_t>(bytes, bfloat16_to_float, out);
-    default:
-      check(false, "open_model() demands plain floats");
-  }
-}
+constexpr std::int64_t kElementsAtATime = 1 << 18;
 
 // Row `row` of a part whose rotary pairs stand side by side is this row of the part as we have it. Rows of a
 // head beyond the rotary ones stay where they are.
-std::int64_t row_of_pairs(std::int64_t row, std::int64_t head_dim, std::int64_t rotary) {
-  const std::int64_t in_head = row % head_dim;
-  if (in_head >= rotary) return row;
-  return row - in_head + in_head / 2 + in_head % 2 * (rotary / 2);
+std::int64_t row_of_pairs(std::int64_t row, const ModelConfig& config) {
+  const std::int64_t in_head = row % config.head_dim, turned = config.rope.dims;
+  if (in_head >= turned) return row;
+  return row - in_head + in_head / 2 + in_head % 2 * (turned / 2);
 }
 
 void require_fits(std::span<const float> values, gguf::TensorType type, const ModelDirectory& model,
@@ -96,7 +42,7 @@ void require_fits(std::span<const float> values, gguf::TensorType type, const Mo
            finite ? "Choose --dtype bf16 or fp32" : "The checkpoint is damaged or its training diverged"});
 }
 
-// Rounds and hands on what is collected; the buffers live as long as a tensor is written.
+// Rounds and hands on; the buffer lives as long as a tensor is written.
 class Encoder {
  public:
   Encoder(const ModelDirectory& model, gguf::TensorType type, gguf::Writer& writer)
@@ -118,18 +64,19 @@ class Encoder {
 };
 
 void write_part(const ModelDirectory& model, const PlannedTensor& tensor, Part part, Encoder& encoder) {
-  const Matrix matrix = read_part(model, part, tensor.layer);
-  const std::int64_t head_dim = model.config.head_dim, rotary = head_dim;
-  const std::int64_t at_a_time =
-      std::max<std::int64_t>(1, static_cast<std::int64_t>(kElementsAtATime) / matrix.columns);
+  const PartReader reader(model, part, tensor.layer);
+  const auto columns = static_cast<std::size_t>(reader.columns());
+  const std::int64_t at_a_time = std::max<std::int64_t>(1, kElementsAtATime / reader.columns());
   std::vector<float> values;
-  for (std::int64_t begin = 0; begin < matrix.rows; begin += at_a_time) {
-    const std::int64_t end = std::min(begin + at_a_time, matrix.rows);
-    values.resize(static_cast<std::size_t>((end - begin) * matrix.columns));
+  for (std::int64_t begin = 0; begin < reader.rows(); begin += at_a_time) {
+    const std::int64_t end = std::min(begin + at_a_time, reader.rows());
+    values.resize(static_cast<std::size_t>(end - begin) * columns);
     for (std::int64_t row = begin; row < end; ++row)
-      to_floats(matrix.row(tensor.pairs_side_by_side ? row_of_pairs(row, head_dim, rotary) : row),
-                matrix.dtype, values.data() + (row - begin) * matrix.columns);
-    encoder.write(values, matrix.name);
+      reader.read_row(tensor.pairs_side_by_side ? row_of_pairs(row, model.config) : row,
+                      std::span(values).subspan(static_cast<std::size_t>(row - begin) * columns, columns));
+    if (tensor.plus_one)
+      for (float& value : values) value += 1;
+    encoder.write(values, reader.name());
   }
 }
 
@@ -143,19 +90,17 @@ void write_tensor(const ModelDirectory& model, const PlannedTensor& tensor, gguf
 
 void check_tied_copy(const ModelDirectory& model) {
   if (!model.config.tied_embeddings || model.find(Part::kLmHead) == nullptr) return;
-  const Matrix embedding = read_part(model, Part::kTokenEmbedding, -1),
-               copy = read_part(model, Part::kLmHead, -1);
-  const auto columns = static_cast<std::size_t>(copy.columns);
-  std::vector<float> one(columns), other(columns);
-  for (std::int64_t row = 0; row < copy.rows; ++row) {
-    to_floats(embedding.row(row), embedding.dtype, one.data());
-    to_floats(copy.row(row), copy.dtype, other.data());
+  const PartReader embedding(model, Part::kTokenEmbedding, -1), copy(model, Part::kLmHead, -1);
+  std::vector<float> one(static_cast<std::size_t>(copy.columns())), other(one.size());
+  for (std::int64_t row = 0; row < copy.rows(); ++row) {
+    embedding.read_row(row, one);
+    copy.read_row(row, other);
     if (one != other)
       throw UserError(
           {.where = model.path.string(),
            .what = fmt::format("'{}' differs from the embedding although config.json ties the two "
                                "(tie_word_embeddings)",
-                               copy.name),
+                               copy.name()),
            .remedy = "Set tie_word_embeddings to false if the head is its own"});
   }
 }
