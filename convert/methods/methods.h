@@ -44,7 +44,8 @@ void merge_normed_keys(const HeadStatistics& statistics, const Members& members,
 void scale_to_members(const HeadStatistics& statistics, const Members& members, HeadMerge& merge);
 
 // Brings the numbers of a merge's head to the size of its members', keys pair by pair, and takes that back in
-// the views, where there are any: the model stays, and its weights keep a size that roundings and optimizers expect.
+// the views, where there are any: the model stays, and its weights keep a size that roundings and optimizers
+// expect.
 void balance(const HeadStatistics& statistics, const Members& members, HeadMerge& merge);
 
 }  // namespace regroup::convert
