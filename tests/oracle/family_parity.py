@@ -56,6 +56,23 @@ def sweep(build, family, variation, seed):
             subprocess.run([build / "regroup", "convert", source, out, "--kv-heads", str(row["kv_heads"]), "--dtype", "fp32", "--quiet"],
                            check=True, stdout=subprocess.DEVNULL)
             results.append(compare(build, f"{family}-{variation} with {row['kv_heads']} as {row['architecture']}", out, ids_BT, scratch))
+        results += moved(build, f"{family}-{variation}", source, described["heads"], described["kv_heads"], ids_BT, scratch)
+    return results
+
+
+def moved(build, name, source, heads, kv_heads, ids_BT, scratch):
+    """HF's logits of the source beside HF's logits of it as another architecture, with as many key/value heads: in units of their spread."""
+    results = []
+    for target in ("phi", "starcoder2") if heads == kv_heads else ():
+        out = scratch / target
+        done = subprocess.run([build / "regroup", "convert", source, out, "--kv-heads", str(kv_heads), "--target", target, "--dtype",
+                               "fp32", "--quiet"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        if done.returncode != 0 or name.startswith((target + "-", "starcoder2-")):
+            continue
+        before, after = hf_families.logits(source, ids_BT), hf_families.logits(out, ids_BT)
+        distance = ((before - after).abs().max() / before.std()).item()
+        results.append(distance <= 1e-5)
+        print(f"{'ok ' if results[-1] else 'BAD'} {distance:.1e} of the spread  {name} moved to {target}", flush=True)
     return results
 
 

@@ -49,7 +49,8 @@ FAMILIES = {
     "starcoder2": ("Starcoder2ForCausalLM", {**LLAMA_LIKE, "num_key_value_heads": 4}, {
         "plain": {}, "unbiased": {"use_bias": False}, "sliding": {"sliding_window": 5}, "untied": {"tie_word_embeddings": False}}),
     "gpt_neox": ("GPTNeoXForCausalLM", {**LLAMA_LIKE, "rotary_pct": 0.5}, {
-        "plain": {}, "sequential": {"use_parallel_residual": False}, "whole_heads": {"rotary_pct": 1.0},
+        "plain": {}, "sequential": {"use_parallel_residual": False},
+        "sequential_whole_heads": {"use_parallel_residual": False, "rotary_pct": 1.0}, "whole_heads": {"rotary_pct": 1.0},
         "unbiased": {"attention_bias": False}, "tied": {"tie_word_embeddings": True},
         "hub": {"hub": {"dtype": "float16", "buffers": True}}}),
     "gptj": ("GPTJForCausalLM", {**GPT2_LIKE, "rotary_dim": 2}, {
