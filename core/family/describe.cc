@@ -180,11 +180,11 @@ std::string description_text(const Json& description) {
            reachable[first]["loaded_by"] == row["loaded_by"];
          ++first)
       counts.push_back(reachable[first]["kv_heads"]);
-    written +=
-        fmt::format("  {} with {} key/value head{}: {}\n", row["architecture"].get<std::string>(),
-                    joined(counts), counts == Json{1} ? "" : "s",
-                    row["loaded_by"].empty() ? "no engine has a class for it; eval, uptrain and generate do"
-                                             : "loads as it is in " + joined(row["loaded_by"]));
+    written += fmt::format("  {} with {} key/value head{}: {}\n", row["architecture"].get<std::string>(),
+                           joined(counts), counts == Json{1} ? "" : "s",
+                           row["loaded_by"].empty() ? "no engine has a class for it; eval, uptrain, generate "
+                                                      "and export (where llama.cpp has its graph) do"
+                                                    : "loads as it is in " + joined(row["loaded_by"]));
   }
   if (written.empty()) written = "  nothing with fewer key/value heads: there is one already\n";
   return head_of(description) + cache_table(description) + files_table(description) + "\ncan be written\n" +
