@@ -16,6 +16,7 @@
 #include "core/model/decoder.h"
 #include "tests/support/family_model.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/tensor_file.h"
 #include "tests/support/token_file.h"
 
 namespace regroup {
@@ -143,6 +144,25 @@ TEST_P(FamilyLaws, EveryConversionIsAModelOfThatManyHeads) {
     convert_to(model_.path, output, {.kv_heads = groups});
     EXPECT_EQ(family::open_model(output).config.kv_heads, groups);
     EXPECT_TRUE(at::isfinite(logits_of(output, at::kFloat)).all().item<bool>());
+  }
+}
+
+// HF's logits of the same conversions, loaded by the class that our config.json names.
+TEST_P(FamilyLaws, ConvertedLogitsAreThoseOfHf) {
+  const auto golden = testing::read_tensors(model_.path / "expected.safetensors");
+  const c10::NoGradGuard no_grad;
+  for (const std::int64_t groups : family::reachable_kv_heads(config())) {
+    const auto target = family::choose_target(*model_.family, model_.config_json, config(), groups);
+    const bool loaded = std::ranges::find(target.loaded_by, "HF transformers") != target.loaded_by.end();
+    const std::string name = "mean_" + std::to_string(groups);
+    if (groups == config().kv_heads) continue;
+    ASSERT_EQ(golden.contains(name), loaded) << name;
+    if (!loaded) continue;
+    convert_to(model_.path, folder_ / name, {.kv_heads = groups, .method = "mean"});
+    const ModelDirectory result = family::open_model(folder_ / name);
+    const model::Decoder decoder(result.config, model::load_weights(result, at::kFloat, at::kCPU));
+    const at::Tensor logits = decoder.logits(decoder.hidden_states(golden.at("ids")));
+    EXPECT_LE((logits - golden.at(name)).abs().max().item<double>(), 1e-4) << name;
   }
 }
 
