@@ -15,9 +15,10 @@ using testing::message_of;
 using testing::TempDir;
 using testing::write_file;
 
+// Little-endian; bytes beyond the eighth are zero.
 std::string number(std::uint64_t value, int bytes) {
   std::string text;
-  for (int i = 0; i < bytes; ++i) text += static_cast<char>(value >> 8 * i & 0xff);
+  for (int i = 0; i < bytes; ++i, value >>= 8) text += static_cast<char>(value & 0xff);
   return text;
 }
 
