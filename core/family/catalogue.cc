@@ -73,7 +73,8 @@ std::string families_page() {
       "function "
       "and has them; where there is none, it writes the family's own tensors under a name that no engine "
       "knows "
-      "(`Regroup…`), so that loading fails at once instead of giving wrong numbers; `regroup export` makes a GGUF of many of those, which "
+      "(`Regroup…`), so that loading fails at once instead of giving wrong numbers; `regroup export` makes a "
+      "GGUF of many of those, which "
       "llama.cpp runs ([export.md](export.md)).\n\n"
       "| family | models | example | merged by | written with fewer heads, loaded by "
       "|\n|---|---|---|---|---|\n";
