@@ -1,6 +1,7 @@
 #include "uptrain/uptrain.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <iostream>
 #include <memory>
@@ -11,6 +12,8 @@
 namespace regroup::cli {
 namespace {
 
+constexpr int kStopped = 5;  // exit code: asked to stop before the end; --resume goes on
+
 void declare_budget(CLI::App& app, uptrain::UptrainOptions& options) {
   app.add_option("--tokens", options.tokens, "budget: tokens to train on");
   app.add_option("--steps", options.steps, "budget: optimizer steps");
@@ -19,24 +22,48 @@ void declare_budget(CLI::App& app, uptrain::UptrainOptions& options) {
                  "what --fraction is of, where the model has no training_record.json");
 }
 
+void declare_objective(CLI::App& app, uptrain::UptrainOptions& options) {
+  app.add_option("--teacher", options.teacher, "model to learn from: the one before its conversion");
+  app.add_option("--loss", options.loss,
+                 fmt::format("{}; default: kl with a teacher, else cross-entropy",
+                             fmt::join(uptrain::loss_names(), ", ")));
+  app.add_option("--temperature", options.temperature, "of both distributions in kl");
+  app.add_option("--cross-entropy-share", options.cross_entropy_share, "of the next token's, in kl");
+  app.add_option("--match-fraction", options.match_fraction,
+                 "share of the steps that first match attention outputs layer by layer");
+  app.add_option("--train", options.train,
+                 fmt::format("{}, or a regular expression for names of weights",
+                             fmt::join(uptrain::trained_part_names(), ", ")));
+  app.add_flag("--freeze-embeddings", options.freeze_embeddings, "embeddings and output projection stay");
+  app.add_option("--kv-lr-multiplier", options.kv_lr_multiplier, "of the learning rate of keys and values");
+}
+
 void declare_training(CLI::App& app, uptrain::UptrainOptions& options) {
   app.add_option("--sequence-length", options.sequence_length,
                  "tokens of a window; 0: what the model can take, at most 2048");
   app.add_option("--batch-tokens", options.batch_tokens, "tokens of a step; 0: by budget");
   app.add_option("--micro-batch", options.micro_batch, "windows at a time; 0: about 2048 tokens");
   app.add_option("--lr", options.lr, "peak learning rate; 0: by model size");
-  app.add_option("--schedule", options.schedule, "1-sqrt (constant, then 1 - sqrt decay) or cosine");
+  app.add_option(
+      "--schedule", options.schedule,
+      fmt::format("{} (1-sqrt: constant, then 1 - sqrt decay)", fmt::join(uptrain::schedule_names(), ", ")));
   app.add_option("--warmup", options.warmup, "share of the steps in which the rate rises");
   app.add_option("--precision", options.precision,
-                 "of the arithmetic: bf16 or fp32; weights are kept in fp32");
+                 "of the arithmetic: bf16 or fp32; default: bf16 where it is fast; weights are kept in fp32");
   app.add_option("--weight-decay", options.weight_decay, "of matrices");
   app.add_option("--clip", options.clip, "largest gradient norm; 0: none");
+  app.add_option(
+      "--skip-outliers", options.skip_outliers,
+      "skip steps whose loss or gradient is so many standard deviations above the last ones; 0: none");
 }
 
 void declare_course(CLI::App& app, uptrain::UptrainOptions& options) {
   app.add_option("--save-every", options.save_every, "steps between saved states; 0: a tenth of the run");
   app.add_option("--validate-every", options.validate_every,
                  "steps between validations; 0: a tenth of the run");
+  app.add_option("--keep", options.keep, "saved states to keep, besides the best by validation loss");
+  app.add_option("--time-limit", options.time_limit,
+                 "minutes after which the state is saved and the run stops; 0: none");
   app.add_flag("--resume", options.resume, "go on from the newest state in --out");
   app.add_option("--dtype", options.dtype,
                  "of the finished weights: fp32, bf16, fp16; default: the source's");
@@ -46,9 +73,11 @@ void declare_course(CLI::App& app, uptrain::UptrainOptions& options) {
 }
 
 void print_summary(const uptrain::UptrainOptions& options, const uptrain::UptrainSummary& summary) {
-  std::cout << fmt::format("{}: {} steps, {} tokens in {} ({} tokens/s), last loss {:.4f}\n",
+  if (!summary.finished)
+    std::cout << fmt::format("stopped after step {}; its state is saved, --resume goes on\n", summary.steps);
+  std::cout << fmt::format("{}: {} steps, {} tokens and {}FLOP in {} ({} tokens/s), last loss {:.4f}\n",
                            options.out.string(), summary.steps, human_count(double(summary.tokens)),
-                           human_seconds(summary.seconds),
+                           human_count(summary.flops), human_seconds(summary.seconds),
                            human_count(double(summary.tokens) / summary.seconds), summary.last_loss);
   if (summary.first_validation_loss && summary.last_validation_loss)
     std::cout << fmt::format("validation loss {:.4f} -> {:.4f} nats per token\n",
@@ -64,6 +93,7 @@ Run declare_uptrain(CLI::App& app) {
   app.add_option("--valid", options->valid, "text or token shards to measure the loss on now and then");
   app.add_option("--out", options->out, "directory of the run, and of the finished model")->required();
   declare_budget(app, *options);
+  declare_objective(app, *options);
   declare_training(app, *options);
   declare_course(app, *options);
   return [options](const Invocation& invocation) {
@@ -71,8 +101,9 @@ Run declare_uptrain(CLI::App& app) {
     options->seed = invocation.common.seed;
     options->overwrite = invocation.common.overwrite;
     options->resolved = invocation.options;
-    print_summary(*options, uptrain::uptrain(*options));
-    return 0;
+    const uptrain::UptrainSummary summary = uptrain::uptrain(*options);
+    print_summary(*options, summary);
+    return summary.finished ? 0 : kStopped;
   };
 }
 

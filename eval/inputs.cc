@@ -23,18 +23,6 @@ std::string tokenizer_hash(const fs::path& directory) {
   return files.empty() ? "" : sha256_of_file(files.front());
 }
 
-// The first tokenizer file that both have in different versions, if they have none in the same one: a program
-// that saves a model again may write one of its files anew.
-std::string differing_tokenizer(const fs::path& source, const fs::path& model) {
-  std::string differing;
-  for (const char* name : {"tokenizer.model", "tokenizer.json", "vocab.json"}) {
-    if (!fs::exists(source / name) || !fs::exists(model / name)) continue;
-    if (sha256_of_file(source / name) == sha256_of_file(model / name)) return "";
-    if (differing.empty()) differing = name;
-  }
-  return differing;
-}
-
 void require_same_tokens(const family::ModelDirectory& source, const family::ModelDirectory& model) {
   const auto refuse = [&](std::string what, std::string expected, std::string found) {
     throw UserError({.where = model.path.string(),
@@ -46,7 +34,7 @@ void require_same_tokens(const family::ModelDirectory& source, const family::Mod
   if (model.config.vocab_size != source.config.vocab_size)
     refuse("its vocabulary is not that of the source " + source.path.string(),
            fmt::format("{} ids", source.config.vocab_size), fmt::format("{}", model.config.vocab_size));
-  const std::string file = differing_tokenizer(source.path, model.path);
+  const std::string file = tokenizer::differing_tokenizer_file(source.path, model.path);
   if (!file.empty())
     refuse(fmt::format("its {} is not that of the source {}", file, source.path.string()),
            "SHA-256 " + sha256_of_file(source.path / file).substr(0, 12) + "…",

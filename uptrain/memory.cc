@@ -6,20 +6,21 @@
 
 namespace regroup::uptrain {
 
-MemoryEstimate estimate_memory(const family::ModelConfig& config, std::int64_t parameters,
-                               const Recipe& recipe, const std::string& precision) {
+MemoryEstimate estimate_memory(const MemoryQuestion& question) {
+  const auto& [config, parameters, trained, teacher_parameters, recipe, precision] = question;
   const bool half = precision == "bf16";
   const double element = half ? 2 : 4;
-  // float32 master, gradient and two moments; in bf16 a copy to compute with; gradients as autograd leaves
-  // them.
-  const double per_parameter = 16 + (half ? 2 : 0) + element;
+  // A float32 master, and in bf16 a copy to compute with; of what is trained also gradient and two moments,
+  // and gradients as autograd leaves them.
+  const double weights = (half ? 6 : 4) * double(parameters) + (12 + element) * double(trained) +
+                         element * double(teacher_parameters);
   // A layer keeps: its two residual inputs and their norms, queries and keys before and after rotation,
   // values, the mixed heads, and gate, up and their product.
   const auto M = double(config.hidden), Q = double(config.query_width()), K = double(config.kv_width());
   const double per_token_layer = element * (4 * M + 3 * Q + 3 * K + 3 * double(config.ffn));
   const double tokens = double(recipe.micro_batch * recipe.sequence_length);
   constexpr double kLogits = 3 * (16 << 20);  // a chunk of the output projection and its gradients
-  return {.weights = per_parameter * double(parameters),
+  return {.weights = weights,
           .activations = tokens * (double(config.layers) * per_token_layer + 4 * element * M) + kLogits};
 }
 

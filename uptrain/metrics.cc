@@ -47,6 +47,9 @@ void MetricsFile::append(const StepMetrics& metrics) {
   json["tokens_per_second"] = metrics.tokens_per_second;
   json["mfu"] = metrics.mfu;
   json["seconds"] = metrics.seconds;
+  if (metrics.kl) json["kl"] = *metrics.kl;
+  if (metrics.matching) json["matching"] = true;
+  if (metrics.skipped) json["skipped"] = true;
   if (metrics.validation_loss) json["validation_loss"] = *metrics.validation_loss;
   file_.append(json.dump() + "\n");
 }

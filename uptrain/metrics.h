@@ -13,7 +13,10 @@ struct StepMetrics {
   std::int64_t step = 0, tokens = 0;  // tokens: of all steps so far
   double loss = 0, learning_rate = 0, gradient_norm = 0;
   double tokens_per_second = 0, mfu = 0, seconds = 0;  // of this step
-  std::optional<double> validation_loss;
+  std::optional<double> kl = {};                       // to the teacher, nats per token
+  std::optional<double> validation_loss = {};
+  bool matching = false;  // a step of the first stage: `loss` is then the relative error of attention outputs
+  bool skipped = false;   // an outlier: the weights are as they were
 };
 
 class MetricsFile {

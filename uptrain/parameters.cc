@@ -1,7 +1,8 @@
 #include "uptrain/parameters.h"
 
 #include <algorithm>
-#include <array>
+#include <functional>
+#include <tuple>
 
 #include "core/base/error.h"
 #include "core/model/accumulate.h"
@@ -25,14 +26,17 @@ bool decays(family::Part part, const at::Tensor& weight) {
   }
 }
 
-std::vector<Slot> make_slots(const model::Weights& weights) {
+std::vector<Slot> make_slots(const model::Weights& weights, const Treatments& treatments) {
   std::vector<Slot> slots;
   for (const auto& [key, weight] : weights)
     slots.push_back({.key = key,
                      .shape = weight.sizes().vec(),
                      .elements = weight.numel(),
+                     .treatment = treatments ? treatments(key) : Treatment{},
                      .decays = decays(key.first, weight)});
-  std::ranges::stable_partition(slots, &Slot::decays);
+  std::ranges::stable_sort(slots, std::greater(), [](const Slot& slot) {
+    return std::tuple(slot.treatment.trained, slot.decays, slot.treatment.lr_multiplier);
+  });
   std::int64_t offset = 0;
   for (Slot& slot : slots) {
     slot.offset = offset;
@@ -47,26 +51,39 @@ at::Tensor Parameters::view(const at::Tensor& flat, const Slot& slot) {
   return flat.narrow(0, slot.offset, slot.elements).view(slot.shape);
 }
 
-Parameters::Parameters(const model::Weights& weights, at::ScalarType compute) : slots_(make_slots(weights)) {
+Parameters::Parameters(const model::Weights& weights, at::ScalarType compute, const Treatments& treatments)
+    : slots_(make_slots(weights, treatments)) {
   check(!slots_.empty(), "a model without weights cannot be trained");
   const at::NoGradGuard no_grad;
+  for (const Slot& slot : slots_) {
+    if (!slot.treatment.trained) break;
+    const double multiplier = slot.treatment.lr_multiplier;
+    if (groups_.empty() || groups_.back().decays != slot.decays || groups_.back().lr_multiplier != multiplier)
+      groups_.push_back({.offset = slot.offset, .lr_multiplier = multiplier, .decays = slot.decays});
+    groups_.back().elements = slot.offset + slot.elements - groups_.back().offset;
+  }
   const Slot& last = slots_.back();
-  const auto first_kept = std::ranges::find(slots_, false, &Slot::decays);
-  const std::int64_t size = last.offset + last.elements;
-  decayed_ = first_kept == slots_.end() ? size : first_kept->offset;
-  master_ = at::zeros({size}, weights.begin()->second.options());
+  master_ = at::zeros({last.offset + last.elements}, weights.begin()->second.options());
   for (const Slot& slot : slots_) view(master_, slot).copy_(weights.at(slot.key));
-  gradient_ = at::zeros_like(master_);
-  first_ = at::zeros_like(master_);
-  second_ = at::zeros_like(master_);
+  gradient_ =
+      at::zeros({groups_.empty() ? 0 : groups_.back().offset + groups_.back().elements}, master_.options());
+  first_ = at::zeros_like(gradient_);
+  second_ = at::zeros_like(gradient_);
   copy_ = compute == master_.scalar_type() ? master_ : master_.to(compute);
-  for (const Slot& slot : slots_) compute_[slot.key] = view(copy_, slot).detach().set_requires_grad(true);
+  for (const Slot& slot : slots_)
+    compute_[slot.key] = view(copy_, slot).detach().set_requires_grad(slot.treatment.trained);
 }
 
 at::Tensor Parameters::gradient(const model::WeightKey& key) const {
   const auto slot = std::ranges::find(slots_, key, &Slot::key);
   check(slot != slots_.end(), "no weight plays this part");
-  return gradient(*slot);
+  return slot->treatment.trained ? gradient(*slot) : at::Tensor();
+}
+
+std::int64_t Parameters::trained_elements() const {
+  std::int64_t sum = 0;
+  for (const Slot& slot : slots_) sum += slot.treatment.trained ? slot.elements : 0;
+  return sum;
 }
 
 void Parameters::zero_gradient() {
@@ -93,17 +110,13 @@ void Parameters::scale_gradient(double factor) {
 
 void Parameters::update(const AdamW& adamw, std::int64_t step) {
   const at::NoGradGuard no_grad;
-  const auto part = [&](const at::Tensor& flat, bool decayed) {
-    return decayed ? flat.narrow(0, 0, decayed_) : flat.narrow(0, decayed_, flat.numel() - decayed_);
-  };
   const at::Tensor count = at::full({}, static_cast<double>(step), at::kFloat).to(master_.device());
-  for (const bool decayed : {true, false}) {
-    const at::Tensor master = part(master_, decayed);
-    if (master.numel() == 0) continue;
-    at::_fused_adamw_({master}, {part(gradient_, decayed)}, {part(first_, decayed)}, {part(second_, decayed)},
-                      {}, {count}, adamw.lr, adamw.beta1, adamw.beta2, decayed ? adamw.weight_decay : 0,
-                      adamw.epsilon,
-                      /*amsgrad=*/false, /*maximize=*/false);
+  for (const Group& group : groups_) {
+    const auto part = [&](const at::Tensor& flat) { return flat.narrow(0, group.offset, group.elements); };
+    at::_fused_adamw_({part(master_)}, {part(gradient_)}, {part(first_)}, {part(second_)}, {}, {count},
+                      adamw.lr * group.lr_multiplier, adamw.beta1, adamw.beta2,
+                      group.decays ? adamw.weight_decay : 0, adamw.epsilon, /*amsgrad=*/false,
+                      /*maximize=*/false);
   }
   refresh_compute();
 }

@@ -7,6 +7,7 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -14,11 +15,19 @@
 
 namespace regroup::uptrain {
 
-// Where a weight lies in the flat buffers.
+// How a run treats a weight.
+struct Treatment {
+  bool trained = true;
+  double lr_multiplier = 1;
+};
+using Treatments = std::function<Treatment(const model::WeightKey&)>;
+
+// Where a weight lies in the flat buffers. Weights that are treated alike lie together, trained ones first.
 struct Slot {
   model::WeightKey key;
   std::vector<std::int64_t> shape;
   std::int64_t offset = 0, elements = 0;
+  Treatment treatment = {};
   bool decays = false;  // matrices; not norms, biases and embeddings
 };
 
@@ -31,18 +40,19 @@ class Parameters {
  public:
   // Takes the values of `weights`; `compute` is bfloat16 or the masters' own dtype, which is at least
   // float32.
-  Parameters(const model::Weights& weights, at::ScalarType compute);
+  Parameters(const model::Weights& weights, at::ScalarType compute, const Treatments& treatments = {});
 
-  // What the decoder reads: leaves whose storage follows the masters.
+  // What the decoder reads: leaves whose storage follows the masters. Only trained ones require gradients.
   const model::Weights& compute() const { return compute_; }
   const std::vector<Slot>& slots() const { return slots_; }
 
-  // [shape of the slot], sharing memory with the flat buffer.
+  // [shape of the slot], sharing memory with the flat buffer. Gradient and moments: of trained slots only.
   at::Tensor master(const Slot& slot) const { return view(master_, slot); }
   at::Tensor gradient(const Slot& slot) const { return view(gradient_, slot); }
   at::Tensor first_moment(const Slot& slot) const { return view(first_, slot); }
   at::Tensor second_moment(const Slot& slot) const { return view(second_, slot); }
-  at::Tensor gradient(const model::WeightKey& key) const;
+  at::Tensor gradient(const model::WeightKey& key) const;  // undefined for a weight that is not trained
+  std::int64_t trained_elements() const;
 
   void zero_gradient();
   // Adds what a backward pass left at the leaves to the float32 gradients, and clears it.
@@ -57,8 +67,15 @@ class Parameters {
  private:
   static at::Tensor view(const at::Tensor& flat, const Slot& slot);
 
+  // A run of neighbouring slots that one optimizer call updates.
+  struct Group {
+    std::int64_t offset = 0, elements = 0;
+    double lr_multiplier = 1;
+    bool decays = false;
+  };
+
   std::vector<Slot> slots_;
-  std::int64_t decayed_ = 0;  // elements of the slots that decay: they come first
+  std::vector<Group> groups_;
   at::Tensor master_, gradient_, first_, second_, copy_;
   model::Weights compute_;
 };

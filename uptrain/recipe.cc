@@ -10,6 +10,7 @@
 
 #include "core/base/error.h"
 #include "core/base/units.h"
+#include "uptrain/loss.h"
 #include "uptrain/schedule.h"
 
 namespace regroup::uptrain {
@@ -49,7 +50,19 @@ void check_ranges(const UptrainOptions& options) {
   require(options.warmup >= 0 && options.warmup <= 1, "--warmup", "a share of the steps, 0 to 1");
   require(options.weight_decay >= 0 && std::isfinite(options.weight_decay), "--weight-decay", "0 or more");
   require(options.clip >= 0, "--clip", "0 (off) or more");
-  require(options.precision == "bf16" || options.precision == "fp32", "--precision", "bf16 or fp32");
+  require(options.temperature > 0 && std::isfinite(options.temperature), "--temperature",
+          "a positive number");
+  require(options.cross_entropy_share >= 0 && options.cross_entropy_share <= 1, "--cross-entropy-share",
+          "a share, 0 to 1");
+  require(options.match_fraction >= 0 && options.match_fraction <= 1, "--match-fraction",
+          "a share of the steps, 0 to 1");
+  require(options.kv_lr_multiplier >= 0 && std::isfinite(options.kv_lr_multiplier), "--kv-lr-multiplier",
+          "0 or more");
+  require(options.skip_outliers >= 0, "--skip-outliers", "0 (off) or more standard deviations");
+  require(options.keep >= 1, "--keep", "at least 1");
+  require(options.time_limit >= 0, "--time-limit", "0 (none) or more minutes");
+  require(options.precision.empty() || options.precision == "bf16" || options.precision == "fp32",
+          "--precision", "bf16 or fp32");
   require(options.sequence_length >= 0 && options.batch_tokens >= 0 && options.micro_batch >= 0 &&
               options.save_every >= 0 && options.validate_every >= 0,
           "--sequence-length, --batch-tokens, --micro-batch, --save-every, --validate-every",
@@ -77,7 +90,9 @@ std::optional<double> budget_tokens(const UptrainOptions& options, std::string& 
              options.model.string()),
          "Give --pretrain-tokens N, or the budget itself with --tokens N");
   words = fmt::format("{} of {} pre-training tokens", *options.fraction, *base);
-  return *options.fraction * static_cast<double>(*base);
+  const std::int64_t spent = calibration_tokens(options.model);
+  if (spent > 0) words += fmt::format(" - {} that the conversion looked at", spent);
+  return *options.fraction * static_cast<double>(*base) - static_cast<double>(spent);
 }
 
 std::int64_t default_batch_tokens(const std::optional<double>& budget, std::int64_t sequence_length) {
@@ -123,7 +138,7 @@ void resolve_steps(const UptrainOptions& options, const std::optional<double>& b
     return;
   }
   recipe.steps = static_cast<std::int64_t>(*budget / static_cast<double>(per_step));
-  if (recipe.steps == 0)
+  if (recipe.steps <= 0)
     throw UserError({.where = "budget",
                      .expected = fmt::format("at least one step of {} tokens", per_step),
                      .found = recipe.budget,
@@ -159,6 +174,16 @@ std::optional<std::int64_t> recorded_pretraining_tokens(const std::filesystem::p
   return tokens.get<std::int64_t>();
 }
 
+std::int64_t calibration_tokens(const std::filesystem::path& model) {
+  const auto path = model / "regroup.json";
+  if (!std::filesystem::exists(path)) return 0;
+  const Json record = read_json(path);
+  const Json::json_pointer text("/result/calibration");
+  if (!record.is_object() || !record.contains(text)) return 0;
+  return record[text].value("windows", std::int64_t{0}) *
+         record[text].value("tokens_of_a_window", std::int64_t{0});
+}
+
 Recipe make_recipe(const UptrainOptions& options, const family::ModelConfig& config,
                    std::int64_t data_tokens) {
   check_ranges(options);
@@ -172,6 +197,7 @@ Recipe make_recipe(const UptrainOptions& options, const family::ModelConfig& con
   resolve_steps(options, budget, recipe);
   recipe.micro_batch =
       std::min(recipe.batch, given_or(options.micro_batch, kMicroBatchTokens / recipe.sequence_length));
+  recipe.match_steps = std::llround(options.match_fraction * static_cast<double>(recipe.steps));
   recipe.lr = options.lr > 0 ? options.lr : default_lr(config);
   recipe.save_every = given_or(options.save_every, recipe.steps / kSaves);
   recipe.validate_every = given_or(options.validate_every, recipe.steps / kValidations);
@@ -185,6 +211,14 @@ Json deciding_options(const UptrainOptions& options, const Recipe& recipe) {
   json["batch-tokens"] = recipe.tokens_per_step();
   json["micro-batch"] = recipe.micro_batch;
   json["lr"] = recipe.lr;
+  json["loss"] = loss(options.loss, !options.teacher.empty()).name;
+  json["temperature"] = options.temperature;
+  json["cross-entropy-share"] = options.cross_entropy_share;
+  json["match-fraction"] = options.match_fraction;
+  json["train"] = options.train;
+  json["freeze-embeddings"] = options.freeze_embeddings;
+  json["kv-lr-multiplier"] = options.kv_lr_multiplier;
+  json["skip-outliers"] = options.skip_outliers;
   json["schedule"] = options.schedule;
   json["warmup"] = options.warmup;
   json["precision"] = options.precision;

@@ -21,6 +21,7 @@ struct Recipe {
   std::int64_t batch = 0;        // windows a step
   std::int64_t micro_batch = 0;  // windows in one pass
   double lr = 0;
+  std::int64_t match_steps = 0;  // of `steps`, the first stage
   std::int64_t save_every = 0, validate_every = 0;
   std::string budget;  // the arithmetic behind `steps`, in words
 
@@ -38,6 +39,9 @@ std::span<const LearningRateRow> learning_rates();
 
 // `pretraining_tokens` of the model's training_record.json; none if there is no such file or key.
 std::optional<std::int64_t> recorded_pretraining_tokens(const std::filesystem::path& model);
+
+// Tokens of calibration text that made the model, by its regroup.json; 0 if it does not say.
+std::int64_t calibration_tokens(const std::filesystem::path& model);
 
 // UserError when the budget is not given exactly once, is not positive or less than a step, when a fraction
 // has nothing to be of, when sequence and batch do not fit each other or the model, or when the data is

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "uptrain/uptrain.h"
 
 namespace regroup::uptrain {
 namespace {
@@ -25,10 +26,15 @@ double cosine(double progress) {
   return 0.5 * (1 + std::cos(std::numbers::pi * progress));
 }
 
+double linear(double progress) {
+  return 1 - progress;
+}
+
 constexpr std::array kSchedules{
     Schedule{"1-sqrt", "constant for half of the run, then 1 - sqrt of the rest down to zero",
              constant_then_one_minus_sqrt},
     Schedule{"cosine", "half a cosine wave down to zero", cosine},
+    Schedule{"linear", "a straight line down to zero", linear},
 };
 
 }  // namespace
@@ -40,11 +46,9 @@ std::span<const Schedule> schedules() {
 const Schedule& schedule(std::string_view name) {
   const auto found = std::ranges::find(kSchedules, name, &Schedule::name);
   if (found != kSchedules.end()) return *found;
-  std::vector<std::string> names;
-  for (const Schedule& row : kSchedules) names.emplace_back(row.name);
   throw UserError({.where = "--schedule",
                    .what = "no such schedule",
-                   .expected = list_some(names),
+                   .expected = list_some(schedule_names()),
                    .found = std::string(name)});
 }
 
@@ -54,6 +58,12 @@ double learning_rate(const Schedule& schedule, double peak, std::int64_t step, s
   const auto rising = static_cast<std::int64_t>(std::ceil(warmup * static_cast<double>(steps)));
   if (step < rising) return peak * static_cast<double>(step + 1) / static_cast<double>(rising);
   return peak * schedule.factor(static_cast<double>(step - rising) / static_cast<double>(steps - rising));
+}
+
+std::vector<std::string> schedule_names() {
+  std::vector<std::string> names;
+  for (const Schedule& row : kSchedules) names.emplace_back(row.name);
+  return names;
 }
 
 }  // namespace regroup::uptrain

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <limits>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
@@ -18,12 +19,12 @@ namespace regroup::uptrain {
 namespace {
 
 constexpr std::string_view kTensorFile = "state.safetensors", kStateFile = "state.json", kPrefix = "step-";
-constexpr std::size_t kKept = 2;
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;
 
 struct Kind {
   std::string_view name;
   at::Tensor (Parameters::*tensor)(const Slot&) const;
+  bool of(const Slot& slot) const { return slot.treatment.trained || tensor == &Parameters::master; }
 };
 constexpr std::array kKinds{Kind{"master", &Parameters::master},
                             Kind{"first_moment", &Parameters::first_moment},
@@ -33,9 +34,10 @@ std::vector<checkpoint::TensorInfo> tensor_list(const Parameters& parameters, co
   std::vector<checkpoint::TensorInfo> tensors;
   for (const Kind& kind : kKinds)
     for (const Slot& slot : parameters.slots())
-      tensors.push_back({.name = fmt::format("{}/{}", kind.name, names.at(slot.key)),
-                         .dtype = checkpoint::DType::kF32,
-                         .shape = slot.shape});
+      if (kind.of(slot))
+        tensors.push_back({.name = fmt::format("{}/{}", kind.name, names.at(slot.key)),
+                           .dtype = checkpoint::DType::kF32,
+                           .shape = slot.shape});
   return tensors;
 }
 
@@ -44,6 +46,7 @@ std::string write_tensors(const std::filesystem::path& path, const Parameters& p
   checkpoint::SafetensorsWriter writer(path, tensor_list(parameters, names), {});
   for (const Kind& kind : kKinds)
     for (const Slot& slot : parameters.slots()) {
+      if (!kind.of(slot)) continue;
       writer.append(model::bytes_of((parameters.*kind.tensor)(slot).cpu()));
     }
   return writer.finish();
@@ -55,6 +58,7 @@ void read_tensors(const std::filesystem::path& path, Parameters& parameters, con
   for (const checkpoint::TensorInfo& info : reader.header().tensors) stored[info.name] = &info;
   for (const Kind& kind : kKinds)
     for (const Slot& slot : parameters.slots()) {
+      if (!kind.of(slot)) continue;
       const auto found = stored.find(fmt::format("{}/{}", kind.name, names.at(slot.key)));
       check(found != stored.end() && found->second->shape == slot.shape, "a whole state holds every weight");
       at::Tensor target = (parameters.*kind.tensor)(slot);
@@ -91,6 +95,21 @@ std::string defect(const std::filesystem::path& directory) {
   return "";
 }
 
+// Infinite where none was measured at that step, or the state is damaged.
+double validation_loss_of(const std::filesystem::path& directory) {
+  constexpr double kNone = std::numeric_limits<double>::infinity();
+  try {
+    const Json json = read_json(directory / kStateFile);
+    return json.value("validated_step", std::int64_t{-1}) == json.at("step")
+               ? json.at("last_validation_loss").get<double>()
+               : kNone;
+  } catch (const UserError&) {
+    return kNone;
+  } catch (const Json::exception&) {
+    return kNone;
+  }
+}
+
 void refuse_changes(const Json& saved, const Json& now, const std::filesystem::path& directory) {
   std::vector<std::string> changes;
   for (const auto& [key, value] : now.items())
@@ -110,7 +129,9 @@ void add_progress(Json& json, const RunState& state) {
   json["seconds"] = state.seconds;
   json["last_loss"] = state.last_loss;
   if (state.first_validation_loss) json["first_validation_loss"] = *state.first_validation_loss;
-  if (state.last_validation_loss) json["last_validation_loss"] = *state.last_validation_loss;
+  if (!state.last_validation_loss) return;
+  json["last_validation_loss"] = *state.last_validation_loss;
+  json["validated_step"] = state.validated_step;
 }
 
 std::vector<std::filesystem::path> saved_states(const std::filesystem::path& checkpoints) {
@@ -126,7 +147,7 @@ std::vector<std::filesystem::path> saved_states(const std::filesystem::path& che
 }
 
 void save_state(const std::filesystem::path& checkpoints, const RunState& state, const Parameters& parameters,
-                const WeightNames& names) {
+                const WeightNames& names, std::int64_t keep) {
   std::filesystem::create_directories(checkpoints);
   const auto path = checkpoints / fmt::format("{}{}", kPrefix, state.step);
   // Only a damaged state can stand here: a whole one would have been resumed from.
@@ -136,12 +157,15 @@ void save_state(const std::filesystem::path& checkpoints, const RunState& state,
   json["format"] = kFormat;
   json["step"] = state.step;
   add_progress(json, state);
+  json["outliers"] = state.outliers.to_json();
   json["must_match"] = state.must_match;
   json["sha256"] = write_tensors(output.partial() / kTensorFile, parameters, names);
   write_text(output.partial() / kStateFile, to_text(json));
   output.commit();
   const auto states = saved_states(checkpoints);
-  for (std::size_t i = kKept; i < states.size(); ++i) std::filesystem::remove_all(states[i]);
+  const auto best = std::ranges::min_element(states, {}, validation_loss_of);
+  for (auto old = states.begin() + std::min(keep, std::ssize(states)); old != states.end(); ++old)
+    if (old != best) std::filesystem::remove_all(*old);
 }
 
 std::optional<RunState> resume_state(const std::filesystem::path& checkpoints, const Json& must_match,
@@ -163,6 +187,8 @@ std::optional<RunState> resume_state(const std::filesystem::path& checkpoints, c
                     .last_loss = json.at("last_loss"),
                     .first_validation_loss = loss("first_validation_loss"),
                     .last_validation_loss = loss("last_validation_loss"),
+                    .validated_step = json.value("validated_step", std::int64_t{-1}),
+                    .outliers = Outliers::from_json(json.at("outliers")),
                     .must_match = must_match};
   }
   return std::nullopt;

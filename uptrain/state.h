@@ -3,10 +3,12 @@
 // everything random are functions of the seed and the step.
 //
 // OUT/checkpoints/step-N/
-//   state.safetensors   master/NAME, first_moment/NAME, second_moment/NAME, float32, for every weight NAME
+//   state.safetensors   master/NAME, first_moment/NAME, second_moment/NAME, float32, for every weight NAME;
+//                       moments only of those that are trained
 //   state.json          step, tokens, seconds, what must not change on resuming, SHA-256 of the other file
 //
-// A state appears whole or not at all (checkpoint/output.h); the last two are kept.
+// A state appears whole or not at all (checkpoint/output.h). The last few are kept, and the one whose
+// validation loss is the least.
 #pragma once
 
 #include <filesystem>
@@ -14,6 +16,7 @@
 #include <string>
 
 #include "core/base/json.h"
+#include "uptrain/outliers.h"
 #include "uptrain/parameters.h"
 
 namespace regroup::uptrain {
@@ -26,6 +29,8 @@ struct RunState {
   double seconds = 0;  // spent in training so far, by all processes
   double last_loss = 0;
   std::optional<double> first_validation_loss, last_validation_loss;
+  std::int64_t validated_step = -1;  // of last_validation_loss
+  Outliers outliers;
   // What decides the bytes of the result: flag or input -> value.
   Json must_match = Json::object();
 };
@@ -33,8 +38,9 @@ struct RunState {
 // Tokens, seconds and losses so far: what records of a run say of it.
 void add_progress(Json& json, const RunState& state);
 
+// Then removes older states: `keep` stay, and the one of the least validation loss.
 void save_state(const std::filesystem::path& checkpoints, const RunState& state, const Parameters& parameters,
-                const WeightNames& names);
+                const WeightNames& names, std::int64_t keep);
 
 // Newest step first; directories that are not whole states are passed over with a note.
 std::vector<std::filesystem::path> saved_states(const std::filesystem::path& checkpoints);

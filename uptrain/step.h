@@ -14,6 +14,13 @@ struct Batch {
   at::Tensor inputs_BT, targets_BT;
 };
 
+// What is minimised, and by whose example.
+struct Objective {
+  const Loss* loss = nullptr;
+  const model::Decoder* teacher = nullptr;  // null: none
+  model::Distillation distillation = {};
+};
+
 struct StepSettings {
   std::int64_t step = 0;         // counts from 1
   std::int64_t micro_batch = 1;  // windows a pass; gradients add up to those of the whole batch
@@ -21,13 +28,18 @@ struct StepSettings {
   AdamW adamw;
 };
 
-struct StepResult {
-  double loss = 0;           // mean over the step's tokens, before the update
+// Means over the step's tokens, before the update.
+struct StepMeasures {
+  PassResult mean;
   double gradient_norm = 0;  // before clipping
-  bool updated = false;      // false: loss or gradient was not finite, and the weights are as they were
+  bool finite() const;       // objective and norm
 };
 
-StepResult step(const model::Decoder& student, Parameters& parameters, const Loss& loss, const Batch& batch,
-                const StepSettings& settings);
+// The first half of a step: gradients of the whole batch.
+StepMeasures measure_gradients(const model::Decoder& student, Parameters& parameters,
+                               const Objective& objective, const Batch& batch, std::int64_t micro_batch);
+
+// The second half: clips what was measured, and updates the weights.
+void update_weights(Parameters& parameters, const StepMeasures& measures, const StepSettings& settings);
 
 }  // namespace regroup::uptrain

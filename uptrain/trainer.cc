@@ -9,6 +9,7 @@
 #include "core/base/units.h"
 #include "core/data/windows.h"
 #include "core/metric/nll.h"
+#include "uptrain/interrupt.h"
 #include "uptrain/schedule.h"
 #include "uptrain/step.h"
 
@@ -44,37 +45,40 @@ double validation_loss(const Run& run) {
       .item<double>();
 }
 
-[[noreturn]] void stop_not_finite(const StepResult& result, std::int64_t step, const RunState& saved) {
+[[noreturn]] void stop_not_finite(const StepMeasures& measures, std::int64_t step, const RunState& saved) {
   throw UserError(
       {.where = fmt::format("step {}", step),
        .what = fmt::format(
-           "loss {} and gradient norm {} are not both finite; the last good state is {}", result.loss,
-           result.gradient_norm,
+           "loss {} and gradient norm {} are not both finite; the last good state is {}",
+           measures.mean.objective, measures.gradient_norm,
            saved.step > 0 ? fmt::format("that of step {}", saved.step) : "the model it began with"),
        .remedy = "Try a smaller --lr or a longer --warmup; --resume goes on from the last good state"});
 }
 
-StepMetrics measure(const Run& run, const StepResult& result, const RunState& state, double lr,
-                    double seconds) {
+StepMetrics describe(const Run& run, const Loss& loss, const StepMeasures& measures, const RunState& state,
+                     double lr, double seconds) {
   const auto tokens = static_cast<double>(run.recipe.tokens_per_step());
-  const double flops = family::training_flops_per_token(run.student.config(), run.recipe.sequence_length);
-  return {.step = state.step,
-          .tokens = state.tokens,
-          .loss = result.loss,
-          .learning_rate = lr,
-          .gradient_norm = result.gradient_norm,
-          .tokens_per_second = tokens / seconds,
-          .mfu = tokens / seconds * flops / run.peak_flops,
-          .seconds = seconds,
-          .validation_loss = {}};
+  StepMetrics m{.step = state.step,
+                .tokens = state.tokens,
+                .loss = loss.sees_logits ? measures.mean.cross_entropy : measures.mean.objective,
+                .learning_rate = lr,
+                .gradient_norm = measures.gradient_norm,
+                .tokens_per_second = tokens / seconds,
+                .mfu = step_flops(run) / seconds / run.peak_flops,
+                .seconds = seconds,
+                .matching = !loss.sees_logits};
+  if (loss.needs_teacher && loss.sees_logits) m.kl = measures.mean.divergence;
+  return m;
 }
 
 void log_step(const Run& run, const StepMetrics& m, double tokens_per_second) {
   const double left = double(run.recipe.tokens() - m.tokens) / tokens_per_second;
   log_info(fmt::format(
-      "step {}/{}  loss {:.4f}  lr {:.2e}  gradient norm {:.3f}  {} tokens/s  MFU {:.1f}%  {} left{}", m.step,
-      run.recipe.steps, m.loss, m.learning_rate, m.gradient_norm, human_count(m.tokens_per_second),
-      100 * m.mfu, human_seconds(left),
+      "step {}/{}  {} {:.4f}{}  lr {:.2e}  gradient norm {:.3f}  {} tokens/s  MFU {:.1f}%  {} left{}{}",
+      m.step, run.recipe.steps, m.matching ? "error of attention outputs" : "loss", m.loss,
+      m.kl ? fmt::format("  KL to the teacher {:.4f}", *m.kl) : "", m.learning_rate, m.gradient_norm,
+      human_count(m.tokens_per_second), 100 * m.mfu, human_seconds(left),
+      m.skipped ? "  skipped: it stands out" : "",
       m.validation_loss ? fmt::format("  validation {:.4f}", *m.validation_loss) : ""));
 }
 
@@ -95,41 +99,73 @@ struct Clockwork {
   }
 };
 
+const Loss& loss_of(const Run& run, std::int64_t step) {
+  return step < run.recipe.match_steps ? matching_loss() : loss(run.options.loss, run.teacher != nullptr);
+}
+
 StepMetrics advance(Clockwork& clock) {
   const Run& run = clock.run;
+  const UptrainOptions& options = run.options;
   RunState& state = clock.state;
   const auto start = Clock::now();
-  const double lr =
-      learning_rate(clock.schedule_row, run.recipe.lr, state.step, run.recipe.steps, run.options.warmup);
+  const Loss& loss = loss_of(run, state.step);
+  const Objective objective{.loss = &loss,
+                            .teacher = run.teacher,
+                            .distillation = {.temperature = options.temperature,
+                                             .cross_entropy_share = options.cross_entropy_share}};
   const StepSettings settings{.step = state.step + 1,
                               .micro_batch = run.recipe.micro_batch,
-                              .clip = run.options.clip,
-                              .adamw = {.lr = lr, .weight_decay = run.options.weight_decay}};
-  const StepResult result = step(run.student, run.parameters, losses().front(),
-                                 batch_of(run, clock.windows, settings.step), settings);
-  if (!result.updated) stop_not_finite(result, settings.step, clock.saved);
+                              .clip = options.clip,
+                              .adamw = {.lr = learning_rate(clock.schedule_row, run.recipe.lr, state.step,
+                                                            run.recipe.steps, options.warmup),
+                                        .weight_decay = options.weight_decay}};
+  const StepMeasures measures =
+      measure_gradients(run.student, run.parameters, objective, batch_of(run, clock.windows, settings.step),
+                        settings.micro_batch);
+  if (!measures.finite()) stop_not_finite(measures, settings.step, clock.saved);
+  if (state.step == run.recipe.match_steps) state.outliers.forget();
+  const double judged = measures.mean.objective;
+  const bool skipped = state.outliers.stands_out(judged, measures.gradient_norm, options.skip_outliers);
+  if (!skipped) {
+    state.outliers.remember(judged, measures.gradient_norm);
+    update_weights(run.parameters, measures, settings);
+  }
   const double seconds = seconds_since(start);
   clock.steps_here += 1;
   clock.seconds_here += seconds;
   state.step += 1;
   state.tokens += run.recipe.tokens_per_step();
   state.seconds += seconds;
-  state.last_loss = result.loss;
-  return measure(run, result, state, lr, seconds);
+  StepMetrics metrics = describe(run, loss, measures, state, settings.adamw.lr, seconds);
+  metrics.skipped = skipped;
+  state.last_loss = metrics.loss;
+  return metrics;
 }
 
 void log_now_and_then(Clockwork& clock, const StepMetrics& m) {
   constexpr double kSecondsBetweenLines = 5;
   const bool last = m.step == clock.run.recipe.steps;
-  if (!m.validation_loss && !last && seconds_since(clock.last_line) < kSecondsBetweenLines) return;
+  if (!m.validation_loss && !m.skipped && !last && seconds_since(clock.last_line) < kSecondsBetweenLines)
+    return;
   log_step(clock.run, m, clock.tokens_per_second());
   clock.last_line = Clock::now();
 }
 
 }  // namespace
 
-void train(const Run& run, RunState& state, MetricsFile& metrics) {
+double step_flops(const Run& run) {
+  const auto per_token = [&](const model::Decoder& of) {
+    return family::training_flops_per_token(of.config(), run.recipe.sequence_length);
+  };
+  // A pass without gradients is a third of one with them.
+  const double teacher = run.teacher ? per_token(*run.teacher) / 3 : 0;
+  return static_cast<double>(run.recipe.tokens_per_step()) * (per_token(run.student) + teacher);
+}
+
+bool train(const Run& run, RunState& state, MetricsFile& metrics) {
   const Recipe& recipe = run.recipe;
+  const Interrupt interrupt;
+  const auto start = Clock::now();
   Clockwork clock{.run = run,
                   .state = state,
                   .metrics = metrics,
@@ -144,15 +180,21 @@ void train(const Run& run, RunState& state, MetricsFile& metrics) {
   }
   while (state.step < recipe.steps) {
     StepMetrics m = advance(clock);
-    if (run.valid && (state.step % recipe.validate_every == 0 || state.step == recipe.steps))
+    if (run.valid && (state.step % recipe.validate_every == 0 || state.step == recipe.steps)) {
       state.last_validation_loss = m.validation_loss = validation_loss(run);
+      state.validated_step = state.step;
+    }
     metrics.append(m);
     log_now_and_then(clock, m);
-    if (state.step % recipe.save_every == 0) {
+    const bool late = run.options.time_limit > 0 && seconds_since(start) > 60 * run.options.time_limit;
+    const bool stop = state.step < recipe.steps && (late || interrupt.requested());
+    if (state.step % recipe.save_every == 0 || stop) {
       run.save(state);
       clock.saved = state;
     }
+    if (stop) return false;
   }
+  return true;
 }
 
 }  // namespace regroup::uptrain

@@ -21,6 +21,7 @@ struct Run {
   const data::TokenStream& train;
   const data::TokenStream* valid = nullptr;  // null: no validation
   const model::Decoder& student;
+  const model::Decoder* teacher = nullptr;  // null: none
   Parameters& parameters;
   at::Device device;
   double peak_flops = 0;  // measured on this machine
@@ -28,8 +29,12 @@ struct Run {
   std::function<void(const RunState&)> save;
 };
 
-// Trains from `state` to the end of the recipe; `state` is then that of the last step. UserError when loss or
-// gradient is not finite, naming the step and the last saved one.
-void train(const Run& run, RunState& state, MetricsFile& metrics);
+// FLOPs of one step's tokens: the student's three passes and the teacher's one.
+double step_flops(const Run& run);
+
+// Trains from `state` to the end of the recipe; `state` is then that of the last step. False when a signal or
+// the time limit ended it before, after the state was saved. UserError when loss or gradient is not finite,
+// naming the step and the last saved one.
+bool train(const Run& run, RunState& state, MetricsFile& metrics);
 
 }  // namespace regroup::uptrain

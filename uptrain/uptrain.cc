@@ -21,6 +21,8 @@
 #include "uptrain/result.h"
 #include "uptrain/run_directory.h"
 #include "uptrain/state.h"
+#include "uptrain/teacher.h"
+#include "uptrain/trained.h"
 #include "uptrain/trainer.h"
 
 namespace regroup::uptrain {
@@ -61,11 +63,16 @@ Json hashes(const std::vector<fs::path>& files) {
 }
 
 // What was read: file -> SHA-256, by role.
-Json input_hashes(const UptrainOptions& options, const family::ModelDirectory& model) {
-  std::vector<fs::path> weights;
-  for (const auto& file : model.checkpoint.files()) weights.push_back(file.path());
+Json input_hashes(const UptrainOptions& options, const family::ModelDirectory& model,
+                  const std::optional<family::ModelDirectory>& teacher) {
+  const auto weights = [](const family::ModelDirectory& of) {
+    std::vector<fs::path> files;
+    for (const auto& file : of.checkpoint.files()) files.push_back(file.path());
+    return files;
+  };
   Json json;
-  json["model"] = hashes(weights);
+  json["model"] = hashes(weights(model));
+  if (teacher) json["teacher"] = hashes(weights(*teacher));
   json["data"] = hashes(options.data);
   json["valid"] = hashes(options.valid);
   return json;
@@ -117,7 +124,7 @@ void log_start(const UptrainOptions& options, const Recipe& recipe, const data::
 }
 
 Json provenance(const UptrainOptions& options, const Recipe& recipe, const RunState& state,
-                const Json& inputs) {
+                const Json& inputs, double flops) {
   Json json;
   json["program"] = "regroup uptrain";
   json["version"] = version();
@@ -132,6 +139,7 @@ Json provenance(const UptrainOptions& options, const Recipe& recipe, const RunSt
   json["cpu_features"] = cpu_features();
   json["budget"] = recipe.budget;
   json["steps"] = state.step;
+  json["flops"] = flops;
   add_progress(json, state);
   return json;
 }
@@ -147,6 +155,13 @@ RunState starting_state(const RunDirectory& directory, bool resume, const Json& 
   return resumed.value_or(fresh);
 }
 
+// bfloat16 is emulated where a processor has no instructions for it, a hundred times slower than float32.
+UptrainOptions with_precision(UptrainOptions options) {
+  if (options.precision.empty())
+    options.precision = model::fast_in_bfloat16(model::open_device(options.device)) ? "bf16" : "fp32";
+  return options;
+}
+
 UptrainSummary summary_of(const RunState& state, std::int64_t parameters) {
   return {.steps = state.step,
           .tokens = state.tokens,
@@ -159,25 +174,37 @@ UptrainSummary summary_of(const RunState& state, std::int64_t parameters) {
 
 }  // namespace
 
-UptrainSummary uptrain(const UptrainOptions& options) {
+UptrainSummary uptrain(const UptrainOptions& given) {
   keep_freed_memory();
+  const UptrainOptions options = with_precision(given);
   refuse_own_source(options);
   require_run_directory(options.out, options.resume, options.overwrite);
   const auto dtype = result_dtype(options.dtype);
   const family::ModelDirectory model = family::open_model(options.model);
+  const std::optional<family::ModelDirectory> teacher_files = open_teacher(options, model);
   const Data data = read_data(options, model.config);
   const Recipe recipe =
       make_recipe(options, model.config, static_cast<std::int64_t>(data.train.tokens.size()));
   const at::Device device = model::open_device(options.device);
   const at::ScalarType compute = model::parse_dtype(options.precision, "--precision");
-  require_memory(estimate_memory(model.config, model.parameters(), recipe, options.precision), device);
-  const Json inputs = input_hashes(options, model);
 
   model::Weights weights = model::load_weights(model, at::kFloat, device);
   const WeightNames names = weight_names(model, weights);
-  Parameters parameters(weights, compute);
+  const Treatments treated = treatments(options, names);
+  require_memory(estimate_memory({.config = model.config,
+                                  .parameters = model.parameters(),
+                                  .trained = trained_parameters(weights, treated),
+                                  .teacher_parameters = teacher_files ? teacher_files->parameters() : 0,
+                                  .recipe = recipe,
+                                  .precision = options.precision}),
+                 device);
+  const Json inputs = input_hashes(options, model, teacher_files);
+  Parameters parameters(weights, compute, treated);
   weights.clear();
   const model::Decoder student(model.config, parameters.compute());
+  std::optional<model::Decoder> teacher;
+  if (teacher_files)
+    teacher.emplace(teacher_files->config, model::load_weights(*teacher_files, compute, device));
 
   RunDirectory directory(options.out, options.resume, options.overwrite);
   RunState state =
@@ -185,22 +212,30 @@ UptrainSummary uptrain(const UptrainOptions& options) {
   MetricsFile metrics(directory.metrics(), state.step);
   const double peak = model::gemm_peak(compute, device);
   log_start(options, recipe, data.train, peak);
-  train({.options = options,
-         .recipe = recipe,
-         .train = data.train,
-         .valid = data.valid ? &*data.valid : nullptr,
-         .student = student,
-         .parameters = parameters,
-         .device = device,
-         .peak_flops = peak,
-         .save = [&](const RunState& s) { save_state(directory.checkpoints(), s, parameters, names); }},
-        state, metrics);
+  const Run run{.options = options,
+                .recipe = recipe,
+                .train = data.train,
+                .valid = data.valid ? &*data.valid : nullptr,
+                .student = student,
+                .teacher = teacher ? &*teacher : nullptr,
+                .parameters = parameters,
+                .device = device,
+                .peak_flops = peak,
+                .save = [&](const RunState& s) {
+                  save_state(directory.checkpoints(), s, parameters, names, options.keep);
+                }};
+  const bool finished = train(run, state, metrics);
+  UptrainSummary summary = summary_of(state, model.parameters());
+  summary.finished = finished;
+  summary.flops = step_flops(run) * static_cast<double>(state.step);
+  if (!finished) return summary;
 
   directory.prepare_finishing();
   write_result(directory.finishing(), model, parameters, dtype, state.tokens);
-  write_text(directory.finishing() / "regroup.json", to_text(provenance(options, recipe, state, inputs)));
+  write_text(directory.finishing() / "regroup.json",
+             to_text(provenance(options, recipe, state, inputs, summary.flops)));
   directory.finish();
-  return summary_of(state, model.parameters());
+  return summary;
 }
 
 }  // namespace regroup::uptrain

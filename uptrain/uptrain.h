@@ -4,7 +4,7 @@
 // What a run leaves in OUT, and when:
 //
 //   metrics.jsonl            one object a step, from the first step on
-//   checkpoints/step-N/      the state after step N; appears whole or not at all; the last two are kept
+//   checkpoints/step-N/      the state after step N; appears whole or not at all; the last --keep are kept
 //   model weights, tokenizer, regroup.json, …, and config.json last: only once training is over, so that an
 //                            unfinished OUT cannot be mistaken for a model
 //
@@ -26,9 +26,21 @@ namespace regroup::uptrain {
 struct UptrainOptions {
   std::filesystem::path model, out;
   std::vector<std::filesystem::path> data, valid;
+  std::filesystem::path teacher;  // empty: none
+
+  // What is minimised (uptrain/loss.h). With a share w of cross-entropy, kl is (1 - w) τ² KL + w CE.
+  std::string loss;  // a row of losses(); empty: kl with a teacher, else cross-entropy
+  double temperature = 1;
+  double cross_entropy_share = 0;
+  double match_fraction = 0;  // of the steps, first: layer-wise matching of attention outputs
+
+  // What is trained (uptrain/trained.h).
+  std::string train = "all";
+  bool freeze_embeddings = false;
+  double kv_lr_multiplier = 1;  // of the learning rate of keys and values
 
   // The budget: exactly one of the first three. A fraction is of the pre-training tokens, which are read from
-  // the model's training_record.json unless given.
+  // the model's training_record.json unless given; the tokens that the conversion looked at are taken off.
   std::optional<std::int64_t> tokens, steps;
   std::optional<double> fraction;
   std::optional<std::int64_t> pretrain_tokens;
@@ -39,11 +51,16 @@ struct UptrainOptions {
   double lr = 0;                     // peak
   std::string schedule = "1-sqrt";   // a row of schedules()
   double warmup = 0.05;              // of the steps
-  std::string precision = "bf16";    // of activations and matrix products: bf16 or fp32; weights are fp32
-  double weight_decay = 0;           // of matrices; never of norms, biases and embeddings
-  double clip = 1;                   // largest global gradient norm; 0: no clipping
+  std::string precision;  // of activations and matrix products: bf16 or fp32; weights are fp32. Empty: bf16
+                          // where the device is fast in it
+  double weight_decay = 0;  // of matrices; never of norms, biases and embeddings
+  double clip = 1;          // largest global gradient norm; 0: no clipping
+
+  double skip_outliers = 0;  // standard deviations beyond which a step is skipped; 0: none is
 
   std::int64_t save_every = 0, validate_every = 0;  // steps
+  std::int64_t keep = 2;                            // saved states, besides the best by validation loss
+  double time_limit = 0;  // minutes; then the state is saved and the run stops; 0: none
   bool resume = false;
   bool overwrite = false;
   std::string dtype;  // of the finished weights; empty: the source's
@@ -55,7 +72,12 @@ struct UptrainOptions {
   Json resolved = Json::object();  // what the command line resolved to, for regroup.json
 };
 
+// What --loss, --train and --schedule know by name.
+std::vector<std::string> loss_names(), trained_part_names(), schedule_names();
+
 struct UptrainSummary {
+  bool finished = true;  // false: stopped by a signal or the time limit, to be resumed
+  double flops = 0;      // of all steps, the teacher's passes included
   std::int64_t steps = 0, tokens = 0, parameters = 0;
   double seconds = 0;  // in steps, by all processes that had a part in the run
   double last_loss = 0;

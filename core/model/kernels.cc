@@ -51,14 +51,19 @@ REGROUP_INLINE float exponential(float x) {
   return x < -kMost ? 0.f : value;
 }
 
-REGROUP_CLONES
-double softmax_cross_entropy(Bf16* logits, std::int64_t n, std::int64_t target, float scale) {
-  float largest = widen(logits[0]);
+REGROUP_INLINE float largest_of(const Bf16* x, std::int64_t n) {
+  float largest = widen(x[0]);
 #pragma omp simd reduction(max : largest)
   for (std::int64_t i = 0; i < n; ++i) {
-    const float x = widen(logits[i]);
-    largest = x > largest ? x : largest;
+    const float value = widen(x[i]);
+    largest = value > largest ? value : largest;
   }
+  return largest;
+}
+
+REGROUP_CLONES
+double softmax_cross_entropy(Bf16* logits, std::int64_t n, std::int64_t target, float scale) {
+  const float largest = largest_of(logits, n);
   const float at_target = widen(logits[target]);
   float sum = 0;
 #pragma omp simd reduction(+ : sum)
@@ -68,6 +73,54 @@ double softmax_cross_entropy(Bf16* logits, std::int64_t n, std::int64_t target, 
   const float probability = exponential(at_target - largest) / sum;
   logits[target] = narrow((probability - 1.f) * scale);
   return std::log(static_cast<double>(sum)) - (static_cast<double>(at_target) - static_cast<double>(largest));
+}
+
+REGROUP_CLONES
+DivergenceRow softmax_divergence(Bf16* student, const Bf16* teacher, std::int64_t n, std::int64_t target,
+                                 const DivergenceScales& scales) {
+  const float cold = scales.inverse_temperature;
+  const float top_s = largest_of(student, n), top_t = largest_of(teacher, n);
+  const float at_target = widen(student[target]) - top_s;
+  // Sums of exponentials: the teacher's and the student's at the temperature, the student's at 1; and the
+  // teacher's weighting of the distance between the two.
+  float sum_t = 0, sum_s = 0, plain = 0, apart = 0;
+#pragma omp simd reduction(+ : sum_t, sum_s, apart)
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float t = (widen(teacher[i]) - top_t) * cold, s = (widen(student[i]) - top_s) * cold;
+    const float e = exponential(t);
+    sum_t += e;
+    sum_s += exponential(s);
+    apart += e * (t - s);
+  }
+  if (cold == 1.f) {
+    plain = sum_s;
+  } else {
+#pragma omp simd reduction(+ : plain)
+    for (std::int64_t i = 0; i < n; ++i) plain += exponential(widen(student[i]) - top_s);
+  }
+  const float of_q = scales.divergence_scale / sum_s, of_p = scales.divergence_scale / sum_t,
+              of_plain = scales.cross_entropy_scale / plain;
+  const float slope_at_target = exponential(at_target * cold) * of_q -
+                                exponential((widen(teacher[target]) - top_t) * cold) * of_p +
+                                exponential(at_target) * of_plain - scales.cross_entropy_scale;
+  if (cold == 1.f || scales.cross_entropy_scale == 0.f) {
+    const float of_student = cold == 1.f ? of_q + of_plain : of_q;
+#pragma omp simd
+    for (std::int64_t i = 0; i < n; ++i)
+      student[i] = narrow(exponential((widen(student[i]) - top_s) * cold) * of_student -
+                          exponential((widen(teacher[i]) - top_t) * cold) * of_p);
+  } else {
+#pragma omp simd
+    for (std::int64_t i = 0; i < n; ++i) {
+      const float s = widen(student[i]) - top_s;
+      student[i] = narrow(exponential(s * cold) * of_q + exponential(s) * of_plain -
+                          exponential((widen(teacher[i]) - top_t) * cold) * of_p);
+    }
+  }
+  student[target] = narrow(slope_at_target);
+  return {static_cast<double>(apart) / static_cast<double>(sum_t) + std::log(static_cast<double>(sum_s)) -
+              std::log(static_cast<double>(sum_t)),
+          std::log(static_cast<double>(plain)) - static_cast<double>(at_target)};
 }
 
 REGROUP_CLONES

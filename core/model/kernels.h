@@ -14,6 +14,20 @@ using Bf16 = std::uint16_t;
 // by scale · d/d logits.
 double softmax_cross_entropy(Bf16* logits, std::int64_t n, std::int64_t target, float scale);
 
+// What softmax_divergence() minimises, as factors of gradients.
+struct DivergenceScales {
+  float inverse_temperature = 1;
+  float divergence_scale = 1;     // of softmax(student / τ) - softmax(teacher / τ)
+  float cross_entropy_scale = 0;  // of softmax(student) - [target]
+};
+struct DivergenceRow {
+  double divergence, cross_entropy;
+};
+// Two rows of logits, p = softmax(teacher / τ) and q = softmax(student / τ): returns KL(p ‖ q) and
+// -ln softmax(student)[target], and replaces the student's logits by the sum of the scaled slopes.
+DivergenceRow softmax_divergence(Bf16* student, const Bf16* teacher, std::int64_t n, std::int64_t target,
+                                 const DivergenceScales& scales);
+
 // y = x / sqrt(mean(x²) + epsilon) · weight; returns the reciprocal root, which the backward pass needs.
 float rms_norm(const Bf16* x, const Bf16* weight, Bf16* y, std::int64_t n, float epsilon);
 // dx, and adds the row's share to d weight.

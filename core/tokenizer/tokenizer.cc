@@ -4,6 +4,7 @@
 #include <array>
 
 #include "core/base/error.h"
+#include "core/base/hash.h"
 #include "core/base/json.h"
 #include "core/tokenizer/sentencepiece.h"
 #include "core/tokenizer/tokenizer_files.h"
@@ -122,6 +123,16 @@ std::vector<std::filesystem::path> tokenizer_files(const std::filesystem::path& 
   std::vector<std::filesystem::path> files = {is_directory ? directory / kind->files.front() : path};
   for (std::size_t i = 1; i < kind->files.size(); ++i) files.push_back(directory / kind->files[i]);
   return files;
+}
+
+std::string differing_tokenizer_file(const std::filesystem::path& a, const std::filesystem::path& b) {
+  std::string differing;
+  for (const char* name : {"tokenizer.model", "tokenizer.json", "vocab.json"}) {
+    if (!std::filesystem::exists(a / name) || !std::filesystem::exists(b / name)) continue;
+    if (sha256_of_file(a / name) == sha256_of_file(b / name)) return "";
+    if (differing.empty()) differing = name;
+  }
+  return differing;
 }
 
 }  // namespace regroup::tokenizer

@@ -45,4 +45,8 @@ std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& path);
 // The files that decide the ids of what open_tokenizer() opens there; none if it would find none.
 std::vector<std::filesystem::path> tokenizer_files(const std::filesystem::path& path);
 
+// The name of the first tokenizer file that two model directories have in different versions, if they have
+// none in the same one: a program that saves a model again may write one of its files anew. Empty: none.
+std::string differing_tokenizer_file(const std::filesystem::path& a, const std::filesystem::path& b);
+
 }  // namespace regroup::tokenizer

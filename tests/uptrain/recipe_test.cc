@@ -61,6 +61,33 @@ TEST(Recipe, AFractionIsOfTheRecordedTokens) {
   EXPECT_EQ(make_recipe(options, config(), 1'000'000).steps, 10);
 }
 
+TEST(Recipe, WhatTheConversionReadIsPartOfTheFraction) {
+  const TempDir folder;
+  write_text(folder / "training_record.json", R"({"pretraining_tokens": 1000000})");
+  write_text(
+      folder / "regroup.json",
+      R"({"command": "convert", "result": {"calibration": {"windows": 20, "tokens_of_a_window": 512}}})");
+  UptrainOptions options;
+  options.model = folder.path();
+  options.fraction = 0.05;
+  options.batch_tokens = 256;
+  const Recipe recipe = make_recipe(options, config(), 1'000'000);
+  EXPECT_EQ(recipe.steps, (50'000 - 20 * 512) / 256);
+  EXPECT_CONTAINS(recipe.budget, "0.05 of 1000000 pre-training tokens - 10240 that the conversion looked at");
+  options.fraction = 0.01;
+  EXPECT_CONTAINS(refusal(options), "at least one step");
+  options.fraction = {};
+  options.tokens = 25'600;
+  EXPECT_EQ(make_recipe(options, config(), 1'000'000).steps, 100) << "a budget in tokens is what it says";
+}
+
+TEST(Recipe, TheFirstStageIsAShareOfTheSteps) {
+  UptrainOptions options = with_steps(10);
+  EXPECT_EQ(make_recipe(options, config(), 100'000).match_steps, 0);
+  options.match_fraction = 0.3;
+  EXPECT_EQ(make_recipe(options, config(), 100'000).match_steps, 3);
+}
+
 TEST(Recipe, AFractionOfNothingSaysWhatToGive) {
   const TempDir folder;
   UptrainOptions options;
@@ -105,6 +132,13 @@ TEST(Recipe, ValuesOutOfRangeAreRefusedByFlag) {
   EXPECT_CONTAINS(with([](auto& o) { o.schedule = "wave"; }), "--schedule");
   EXPECT_CONTAINS(with([](auto& o) { o.weight_decay = -0.1; }), "--weight-decay");
   EXPECT_CONTAINS(with([](auto& o) { o.clip = -1; }), "--clip");
+  EXPECT_CONTAINS(with([](auto& o) { o.temperature = 0; }), "--temperature");
+  EXPECT_CONTAINS(with([](auto& o) { o.cross_entropy_share = 1.1; }), "--cross-entropy-share");
+  EXPECT_CONTAINS(with([](auto& o) { o.match_fraction = -0.1; }), "--match-fraction");
+  EXPECT_CONTAINS(with([](auto& o) { o.kv_lr_multiplier = -1; }), "--kv-lr-multiplier");
+  EXPECT_CONTAINS(with([](auto& o) { o.skip_outliers = -1; }), "--skip-outliers");
+  EXPECT_CONTAINS(with([](auto& o) { o.keep = 0; }), "--keep");
+  EXPECT_CONTAINS(with([](auto& o) { o.time_limit = -1; }), "--time-limit");
 }
 
 TEST(Recipe, LearningRateFallsWithSize) {

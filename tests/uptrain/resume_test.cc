@@ -241,5 +241,111 @@ TEST(Resume, ALossThatIsNotFiniteNamesTheStepAndTheLastState) {
   EXPECT_FALSE(fs::exists(folder / "out/config.json"));
 }
 
+std::vector<std::string> with_teacher(const TempDir& folder, const std::string& out) {
+  auto words = arguments(folder, out);
+  words.insert(words.end(), {"--teacher", kModel.string()});
+  return words;
+}
+
+// Waits for the first line of metrics, then asks the program to stop; its exit code.
+int run_and_ask_to_stop(const std::vector<std::string>& words, const fs::path& metrics) {
+  const pid_t child = start_program(words);
+  while (!fs::exists(metrics) || fs::file_size(metrics) == 0)
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  ::kill(child, SIGTERM);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST(Resume, ASignalSavesTheStateAndStops) {
+  const TempDir folder;
+  write_text_data(folder);
+  auto whole = with_teacher(folder, "whole");
+  whole.insert(whole.end(), {"--match-fraction", "0.25", "--skip-outliers", "6"});
+  ASSERT_EQ(run_program(whole).code, 0);
+
+  auto stopped = whole;
+  *std::ranges::find(stopped, (folder / "whole").string()) = (folder / "stopped").string();
+  *(std::ranges::find(stopped, "--save-every") + 1) = "100";
+  ASSERT_EQ(run_and_ask_to_stop(stopped, folder / "stopped/metrics.jsonl"), 5);
+  EXPECT_FALSE(fs::exists(folder / "stopped/config.json"));
+  EXPECT_FALSE(fs::is_empty(folder / "stopped/checkpoints"));
+  stopped.push_back("--resume");
+  ASSERT_EQ(run_program(stopped).code, 0);
+  EXPECT_TRUE(read_text(folder / "whole/model.safetensors") ==
+              read_text(folder / "stopped/model.safetensors"));
+  EXPECT_EQ(metrics_of(folder / "whole"), metrics_of(folder / "stopped"));
+}
+
+TEST(Resume, ATimeLimitSavesTheStateAndStops) {
+  const TempDir folder;
+  write_text_data(folder);
+  auto words = arguments(folder, "out");
+  words.insert(words.end(), {"--time-limit", "0.00001"});
+  const Ran ran = run_program(words);
+  EXPECT_EQ(ran.code, 5);
+  EXPECT_CONTAINS(ran.out, "--resume goes on");
+  EXPECT_TRUE(fs::exists(folder / "out/checkpoints/step-1/state.json"));
+  EXPECT_FALSE(fs::exists(folder / "out/config.json"));
+}
+
+TEST(Resume, WhatWasLearntFromATeacherIsRecorded) {
+  const TempDir folder;
+  write_text_data(folder);
+  ASSERT_EQ(run_program(with_teacher(folder, "out")).code, 0);
+  std::istringstream lines(read_text(folder / "out/metrics.jsonl"));
+  std::string line;
+  std::getline(lines, line);
+  const Json first = parse_json(line, "metrics");
+  // The model is its own teacher here.
+  EXPECT_NEAR(first.at("kl").get<double>(), 0, 1e-3);
+  EXPECT_GT(first.at("loss").get<double>(), 1);
+  const Json provenance = read_json(folder / "out/regroup.json");
+  EXPECT_EQ(provenance["resolved"]["loss"], "kl");
+  EXPECT_EQ(provenance["inputs"]["teacher"].size(), 1);
+  EXPECT_GT(provenance["flops"].get<double>(), 0);
+}
+
+TEST(Resume, ATeacherThatDoesNotFitIsRefused) {
+  const TempDir folder;
+  write_text_data(folder);
+  const auto refused = [&](std::vector<std::string> more) {
+    auto words = arguments(folder, "out");
+    words.insert(words.end(), more.begin(), more.end());
+    const Ran ran = run_program(words);
+    EXPECT_EQ(ran.code, 2);
+    EXPECT_FALSE(fs::exists(folder / "out"));
+    return ran.err;
+  };
+  EXPECT_CONTAINS(refused({"--loss", "kl"}), "there is nothing to learn from");
+  EXPECT_CONTAINS(refused({"--match-fraction", "0.5"}), "there is nothing to learn from");
+  EXPECT_CONTAINS(refused({"--loss", "cross-entropy", "--teacher", kModel.string()}),
+                  "does not look at a teacher");
+  EXPECT_CONTAINS(refused({"--loss", "hinge"}), "cross-entropy, kl, attention");
+  fs::copy(kModel, folder / "other");
+  write_text(folder / "tokenizer", "another");
+  fs::rename(folder / "tokenizer", folder / "other/tokenizer.model");
+  fs::remove(folder / "other/tokenizer.json");
+  EXPECT_CONTAINS(refused({"--teacher", (folder / "other").string()}), "the teacher's tokenizer is another");
+  const fs::path other_words = fs::path(REGROUP_SOURCE_DIR) / "tests/goldens/llama/attention_bias";
+  EXPECT_CONTAINS(refused({"--teacher", other_words.string()}), "the teacher's vocabulary is another");
+}
+
+TEST(Resume, OnlyWhatIsTrainedChanges) {
+  const TempDir folder;
+  write_text_data(folder);
+  auto words = arguments(folder, "out");
+  words.insert(words.end(), {"--train", R"(layers\.0\.self_attn\.k_proj)"});
+  ASSERT_EQ(run_program(words).code, 0);
+  const std::string before = read_text(kModel / "model.safetensors"),
+                    after = read_text(folder / "out/model.safetensors");
+  ASSERT_EQ(before.size(), after.size());
+  std::size_t changed = 0;
+  for (std::size_t i = 0; i < before.size(); ++i) changed += before[i] != after[i];
+  EXPECT_GT(changed, 100);
+  EXPECT_LE(changed, 2 * 128 * 128) << "one key projection in bfloat16";
+}
+
 }  // namespace
 }  // namespace regroup::uptrain

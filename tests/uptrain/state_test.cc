@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <tuple>
 
 #include "core/base/file.h"
 #include "core/base/json.h"
@@ -64,7 +65,7 @@ TEST(State, ComesBackAsItWas) {
   state.seconds = 1.5;
   state.last_loss = 3.25;
   state.first_validation_loss = 4;
-  save_state(folder.path(), state, saved, names_of(saved));
+  save_state(folder.path(), state, saved, names_of(saved), 2);
   const auto resumed = resume_state(folder.path(), state.must_match, loaded, names_of(loaded));
   ASSERT_TRUE(resumed);
   EXPECT_EQ(resumed->step, 7);
@@ -80,35 +81,69 @@ TEST(State, TheLastTwoAreKept) {
   const TempDir folder;
   const Parameters parameters = make(1);
   for (const std::int64_t step : {8, 9, 10, 11})
-    save_state(folder.path(), at_step(step), parameters, names_of(parameters));
+    save_state(folder.path(), at_step(step), parameters, names_of(parameters), 2);
   const auto states = saved_states(folder.path());
   ASSERT_EQ(states.size(), 2);
   EXPECT_EQ(states[0].filename(), "step-11");
   EXPECT_EQ(states[1].filename(), "step-10");
 }
 
+TEST(State, TheBestByValidationLossIsKeptToo) {
+  const TempDir folder;
+  const Parameters parameters = make(1);
+  // Step 9 was not validated: what it holds is the loss of step 8, and no better than that one.
+  for (const auto& [step, validated, loss] :
+       {std::tuple{7, 7, 3.5}, {8, 8, 3.1}, {9, 8, 3.1}, {10, 10, 3.2}, {11, 11, 3.3}, {12, 12, 3.4}}) {
+    RunState state = at_step(step);
+    state.validated_step = validated;
+    state.last_validation_loss = loss;
+    save_state(folder.path(), state, parameters, names_of(parameters), 1);
+  }
+  const auto states = saved_states(folder.path());
+  ASSERT_EQ(states.size(), 2);
+  EXPECT_EQ(states[0].filename(), "step-12");
+  EXPECT_EQ(states[1].filename(), "step-8");
+}
+
+TEST(State, WeightsThatAreNotTrainedHaveNoMoments) {
+  const TempDir folder;
+  const auto keys_only = [](const model::WeightKey& key) {
+    return Treatment{.trained = key.first == family::Part::kKeyWeight};
+  };
+  const Parameters saved(random_weights(small_config(), 1, at::kFloat), at::kBFloat16, keys_only);
+  Parameters loaded(random_weights(small_config(), 2, at::kFloat), at::kBFloat16, keys_only);
+  save_state(folder.path(), at_step(3), saved, names_of(saved), 2);
+  ASSERT_TRUE(resume_state(folder.path(), at_step(0).must_match, loaded, names_of(loaded)));
+  for (const Slot& slot : saved.slots()) EXPECT_TRUE(at::equal(saved.master(slot), loaded.master(slot)));
+  const auto whole = make(1);
+  const TempDir other;
+  save_state(other.path(), at_step(3), whole, names_of(whole), 2);
+  const auto size = [](const TempDir& of) { return fs::file_size(of / "step-3/state.safetensors"); };
+  EXPECT_LT(size(folder), size(other) / 2);
+}
+
 TEST(State, ADamagedOneIsPassedOverAndWrittenAnew) {
   const TempDir folder;
   Parameters five = make(1), six = make(2), loaded = make(3);
-  save_state(folder.path(), at_step(5), five, names_of(five));
-  save_state(folder.path(), at_step(6), six, names_of(six));
+  save_state(folder.path(), at_step(5), five, names_of(five), 2);
+  save_state(folder.path(), at_step(6), six, names_of(six), 2);
   damage(folder / "step-6/state.safetensors");
   fs::create_directory(folder / ".step-7.partial");  // what a kill during a save leaves
   const auto resumed = resume_state(folder.path(), at_step(0).must_match, loaded, names_of(loaded));
   ASSERT_TRUE(resumed);
   EXPECT_EQ(resumed->step, 5);
   expect_equal(five, loaded);
-  save_state(folder.path(), at_step(6), six, names_of(six));
+  save_state(folder.path(), at_step(6), six, names_of(six), 2);
   EXPECT_EQ(resume_state(folder.path(), at_step(0).must_match, loaded, names_of(loaded))->step, 6);
 }
 
 TEST(State, OneOfAnotherFormatIsPassedOver) {
   const TempDir folder;
   Parameters parameters = make(1);
-  save_state(folder.path(), at_step(5), parameters, names_of(parameters));
+  save_state(folder.path(), at_step(5), parameters, names_of(parameters), 2);
   const fs::path file = folder / "step-5/state.json";
   Json json = read_json(file);
-  json["format"] = 2;
+  json["format"] = 1;
   fs::remove(file);
   write_text(file, to_text(json));
   EXPECT_FALSE(resume_state(folder.path(), at_step(0).must_match, parameters, names_of(parameters)));
@@ -124,7 +159,7 @@ TEST(State, ChangedOptionsAreNamed) {
   const TempDir folder;
   Parameters parameters = make(1);
   save_state(folder.path(), at_step(5, {{"lr", 0.1}, {"seed", 3}, {"schedule", "cosine"}}), parameters,
-             names_of(parameters));
+             names_of(parameters), 2);
   const std::string text = testing::user_error_of([&] {
     resume_state(folder.path(), {{"lr", 0.2}, {"seed", 3}, {"schedule", "1-sqrt"}}, parameters,
                  names_of(parameters));

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -30,6 +31,20 @@ struct Trained {
 Batch make_batch(const family::ModelConfig& config, std::int64_t windows, std::int64_t length) {
   const at::Tensor tokens = random_tokens(config, windows, length + 1);
   return {tokens.narrow(1, 0, length).contiguous(), tokens.narrow(1, 1, length).contiguous()};
+}
+
+const Objective kNextToken{.loss = &loss("cross-entropy", false)};
+
+struct StepResult {
+  double loss = 0, gradient_norm = 0;
+};
+
+StepResult step(Trained& trained, const Batch& batch, const StepSettings& settings,
+                const Objective& objective = kNextToken) {
+  const StepMeasures measures =
+      measure_gradients(trained.student, trained.parameters, objective, batch, settings.micro_batch);
+  update_weights(trained.parameters, measures, settings);
+  return {measures.mean.objective, measures.gradient_norm};
 }
 
 StepSettings settings(std::int64_t micro_batch, double lr = 0.01) {
@@ -61,8 +76,7 @@ TEST(Step, GradientsAreThoseOfThePlainMeanLossForEveryWeight) {
     const Batch batch = make_batch(config, 3, 7);
     const at::Tensor loss = plain_mean_loss(plain.student, batch);
     loss.backward();
-    const StepResult result =
-        step(trained.student, trained.parameters, losses().front(), batch, settings(2, 0));
+    const StepResult result = step(trained, batch, settings(2, 0));
     EXPECT_NEAR(result.loss, loss.item<double>(), 1e-12);
     for (const Slot& slot : trained.parameters.slots()) {
       const at::Tensor expected = plain.parameters.compute().at(slot.key).grad();
@@ -76,8 +90,8 @@ TEST(Step, MicroBatchesAreMemoryNotMathematics) {
   const family::ModelConfig config = small_config();
   const Batch batch = make_batch(config, 5, 7);
   Trained whole(config), parts(config);
-  step(whole.student, whole.parameters, losses().front(), batch, settings(5));
-  step(parts.student, parts.parameters, losses().front(), batch, settings(2));
+  step(whole, batch, settings(5));
+  step(parts, batch, settings(2));
   EXPECT_LT(largest_difference(masters(whole.parameters), masters(parts.parameters)), 1e-9);
 }
 
@@ -92,8 +106,7 @@ TEST(Step, UpdatesAsAdamWSays) {
   }
   const AdamW adamw{.lr = 0.02, .weight_decay = 0.3};
   for (std::int64_t number = 1; number <= 3; ++number) {
-    step(trained.student, trained.parameters, losses().front(), batch,
-         {.step = number, .micro_batch = 2, .clip = 0, .adamw = adamw});
+    step(trained, batch, {.step = number, .micro_batch = 2, .clip = 0, .adamw = adamw});
     for (std::size_t i = 0; i < value.size(); ++i) {
       const Slot& slot = trained.parameters.slots()[i];
       const at::Tensor g = trained.parameters.gradient(slot);
@@ -114,24 +127,21 @@ TEST(Step, ClipsTheGlobalNorm) {
   Trained trained(config);
   StepSettings clipped = settings(2);
   clipped.clip = 1e-3;
-  const StepResult result =
-      step(trained.student, trained.parameters, losses().front(), make_batch(config, 2, 7), clipped);
+  const StepResult result = step(trained, make_batch(config, 2, 7), clipped);
   EXPECT_GT(result.gradient_norm, 1e-2);
   EXPECT_NEAR(trained.parameters.gradient_norm(), 1e-3, 1e-12);
 }
 
-TEST(Step, AGradientThatIsNotFiniteChangesNothing) {
+TEST(Step, SaysWhenAGradientIsNotFinite) {
   const family::ModelConfig config = small_config();
   Trained trained(config);
+  const auto measure = [&] {
+    return measure_gradients(trained.student, trained.parameters, kNextToken, make_batch(config, 2, 7), 2);
+  };
+  EXPECT_TRUE(measure().finite());
   const Slot& slot = trained.parameters.slots().front();
   trained.parameters.master(slot).view(-1)[0].fill_(std::numeric_limits<double>::quiet_NaN());
-  const auto before = masters(trained.parameters);
-  const StepResult result =
-      step(trained.student, trained.parameters, losses().front(), make_batch(config, 2, 7), settings(2));
-  EXPECT_FALSE(result.updated);
-  const auto after = masters(trained.parameters);
-  for (std::size_t i = 0; i < before.size(); ++i)
-    EXPECT_TRUE(at::equal(before[i].nan_to_num(7), after[i].nan_to_num(7)));
+  EXPECT_FALSE(measure().finite());
 }
 
 TEST(Step, Bfloat16FollowsFloat32) {
@@ -141,8 +151,8 @@ TEST(Step, Bfloat16FollowsFloat32) {
   for (std::int64_t number = 1; number <= 30; ++number) {
     StepSettings s = settings(2);
     s.step = number;
-    const double a = step(half.student, half.parameters, losses().front(), batch, s).loss;
-    const double b = step(full.student, full.parameters, losses().front(), batch, s).loss;
+    const double a = step(half, batch, s).loss;
+    const double b = step(full, batch, s).loss;
     EXPECT_NEAR(a, b, 0.05 * b + 0.02) << "step " << number;
   }
   for (const Slot& slot : half.parameters.slots())
@@ -158,9 +168,122 @@ TEST(Step, LearnsABatchByHeart) {
   for (std::int64_t number = 1; number <= 100; ++number) {
     StepSettings s = settings(2);
     s.step = number;
-    loss = step(trained.student, trained.parameters, losses().front(), batch, s).loss;
+    loss = step(trained, batch, s).loss;
   }
   EXPECT_LT(loss, 0.05);
+}
+
+// The plain mean divergence over all logits at once.
+at::Tensor plain_mean_divergence(const model::Decoder& student, const model::Decoder& teacher,
+                                 const Batch& batch) {
+  const auto log_softmax = [&](const model::Decoder& of) {
+    return at::log_softmax(of.logits(of.hidden_states(batch.inputs_BT)).flatten(0, 1), 1);
+  };
+  const at::Tensor log_p = log_softmax(teacher).detach(), log_q = log_softmax(student);
+  return (log_p.exp() * (log_p - log_q)).sum(1).mean();
+}
+
+TEST(Step, GradientsOfDistillationAreThoseOfThePlainMeanForEveryWeight) {
+  const family::ModelConfig config = small_config(), wider = small_config(4);
+  Trained trained(config), plain(config);
+  const model::Decoder teacher(wider, random_weights(wider, 5));
+  const Batch batch = make_batch(config, 3, 7);
+  const at::Tensor divergence = plain_mean_divergence(plain.student, teacher, batch);
+  divergence.backward();
+  const StepResult result =
+      step(trained, batch, settings(2, 0), {.loss = &loss("", true), .teacher = &teacher});
+  EXPECT_NEAR(result.loss, divergence.item<double>(), 1e-12);
+  for (const Slot& slot : trained.parameters.slots())
+    EXPECT_LT((trained.parameters.gradient(slot) - plain.parameters.compute().at(slot.key).grad())
+                  .abs()
+                  .max()
+                  .item<double>(),
+              1e-12);
+}
+
+TEST(Step, DistillationFindsItsTeacher) {
+  const family::ModelConfig config = small_config();
+  Trained trained(config, at::kFloat, at::kFloat);
+  const model::Decoder teacher(config, random_weights(config, 5, at::kFloat));
+  const Batch batch = make_batch(config, 4, 8);
+  const Objective objective{.loss = &loss("kl", true), .teacher = &teacher};
+  double first = 0, last = 0;
+  for (std::int64_t number = 1; number <= 100; ++number) {
+    StepSettings s = settings(4);
+    s.step = number;
+    last = step(trained, batch, s, objective).loss;
+    if (number == 1) first = last;
+  }
+  EXPECT_LT(last, 0.02 * first);
+}
+
+TEST(Step, MatchingTeachesAttentionAloneAndWholly) {
+  const family::ModelConfig config = small_config();
+  Trained trained(config, at::kFloat, at::kFloat);
+  // The teacher differs in attention only, so that matching it makes the two equal.
+  model::Weights weights = random_weights(config, 0, at::kFloat);
+  const model::Weights others = random_weights(config, 5, at::kFloat);
+  for (auto& [key, weight] : weights)
+    if (key.first == Part::kKeyWeight || key.first == Part::kValueWeight) weight = others.at(key);
+  const model::Decoder teacher(config, weights);
+  const Batch batch = make_batch(config, 8, 12);
+  const Objective objective{.loss = &matching_loss(), .teacher = &teacher};
+  const auto before = masters(trained.parameters);
+  double first = 0, last = 0;
+  for (std::int64_t number = 1; number <= 150; ++number) {
+    StepSettings s = settings(3);
+    s.step = number;
+    last = step(trained, batch, s, objective).loss;
+    if (number == 1) first = last;
+  }
+  EXPECT_GT(first, 0.3);
+  EXPECT_LT(last, 0.02 * first);
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    const Slot& slot = trained.parameters.slots()[i];
+    if (slot.key.first == Part::kUpWeight || slot.key.first == Part::kTokenEmbedding)
+      EXPECT_TRUE(at::equal(before[i], trained.parameters.master(slot)));
+  }
+}
+
+TEST(Step, MatchingGradientsDoNotDependOnMicroBatchesOfOneSize) {
+  const family::ModelConfig config = small_config();
+  Trained one(config);
+  const model::Decoder teacher(config, random_weights(config, 5));
+  const Batch batch = make_batch(config, 1, 9);
+  const Batch twice{batch.inputs_BT.repeat({2, 1}), batch.targets_BT.repeat({2, 1})};
+  const Objective objective{.loss = &matching_loss(), .teacher = &teacher};
+  const double alone = measure_gradients(one.student, one.parameters, objective, batch, 1).gradient_norm;
+  EXPECT_NEAR(measure_gradients(one.student, one.parameters, objective, twice, 1).gradient_norm, alone,
+              1e-12);
+  EXPECT_NEAR(measure_gradients(one.student, one.parameters, objective, twice, 2).gradient_norm, alone,
+              1e-12);
+}
+
+TEST(Step, TrainsWhatItShouldAtTheRateItShould) {
+  const family::ModelConfig config = small_config();
+  const auto is_key = [](const model::WeightKey& key) { return key.first == Part::kKeyWeight; };
+  const auto is_value = [](const model::WeightKey& key) { return key.first == Part::kValueWeight; };
+  Parameters chosen(random_weights(config), at::kDouble, [&](const model::WeightKey& key) {
+    return Treatment{.trained = is_key(key) || is_value(key), .lr_multiplier = is_key(key) ? 3.0 : 1.0};
+  });
+  Trained all(config);
+  const model::Decoder student(config, chosen.compute());
+  const Batch batch = make_batch(config, 2, 7);
+  const auto before = masters(chosen);
+  const StepMeasures measures = measure_gradients(student, chosen, kNextToken, batch, 2);
+  update_weights(chosen, measures, settings(2, 0.01));
+  step(all, batch, settings(2, 0.01));
+  std::int64_t trained = 0;
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    const Slot& slot = chosen.slots()[i];
+    const at::Tensor moved = chosen.master(slot) - before[i];
+    const auto same = std::ranges::find(all.parameters.slots(), slot.key, &Slot::key);
+    const at::Tensor usual = all.parameters.master(*same) - before[i];
+    const double times = is_key(slot.key) ? 3 : is_value(slot.key) ? 1 : 0;
+    EXPECT_LT((moved - times * usual).abs().max().item<double>(), 1e-12);
+    trained += times > 0 ? slot.elements : 0;
+  }
+  EXPECT_EQ(chosen.trained_elements(), trained);
 }
 
 }  // namespace
