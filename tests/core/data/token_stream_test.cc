@@ -77,6 +77,7 @@ TEST(ReadTokens, StartsEveryDocumentAndEveryFileWithBos) {
   EXPECT_EQ(stream.document_starts, starts);
   EXPECT_EQ(stream.text_bytes, 15);
   EXPECT_EQ(stream.sources, (std::vector<std::string>{one.string(), two.string()}));
+  EXPECT_EQ(stream.source_starts, (std::vector<std::int64_t>{0, starts[2]}));
   EXPECT_EQ(stream.convention,
             "documents apart by lines holding only <|endoftext|>, newlines stripped at both ends, BOS (id 1) "
             "before each, nothing after it");
