@@ -7,6 +7,8 @@
 //            then ids
 //   megatron PREFIX.idx ("MMIDIDX\0\0", version 1, dtype code, lengths, pointers, documents) + PREFIX.bin
 //   nanogpt  bare uint16 ids; has no header, so it is read only when it is named
+//
+// The first two may be compressed with gzip.
 #pragma once
 
 #include <filesystem>

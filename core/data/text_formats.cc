@@ -1,11 +1,11 @@
 #include "core/data/text_formats.h"
 
 #include <algorithm>
-#include <fstream>
+#include <vector>
 
 #include "core/base/error.h"
-#include "core/base/file.h"
 #include "core/base/json.h"
+#include "core/base/text_reader.h"
 #include "core/data/encode.h"
 
 namespace regroup::data {
@@ -52,11 +52,29 @@ std::string text_of_line(std::string_view line, const std::string& where) {
   return text->get<std::string>();
 }
 
+// Empty when it does not begin like an object, or is longer than a document of JSON lines needs to be for its
+// format to be recognised.
+std::string first_line_of_objects(const std::filesystem::path& path) {
+  constexpr std::size_t kBlock = 64 << 10, kLongest = 64 << 20;
+  TextReader reader(path);
+  std::vector<char> block(kBlock);
+  std::string line;
+  for (std::size_t got = block.size(); got == block.size() && line.size() < kLongest;) {
+    got = reader.read(block);
+    const std::string_view piece(block.data(), got);
+    if (line.empty() && !piece.starts_with('{')) return "";
+    const std::size_t end = piece.find('\n');
+    line += piece.substr(0, end);
+    if (end != piece.npos || got < block.size()) return line;
+  }
+  return "";
+}
+
 }  // namespace
 
 void read_text_file(const std::filesystem::path& path, const tokenizer::Tokenizer* tokenizer,
                     const ReadOptions& options, TokenStream& stream) {
-  const std::string text = read_text(path);
+  const std::string text = read_unpacked_text(path);
   require_utf8(text, path.string());
   const auto& encoder = need(tokenizer, path);
   const auto documents = split_documents(without_mark(text));
@@ -66,18 +84,16 @@ void read_text_file(const std::filesystem::path& path, const tokenizer::Tokenize
 }
 
 bool is_jsonl(const std::filesystem::path& path) {
-  if (path.extension() == ".jsonl") return true;
-  std::ifstream file(path, std::ios::binary);
-  if (file.peek() != '{') return false;
-  std::string line;
-  std::getline(file, line);
-  const Json object = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+  const std::filesystem::path name = path.extension() == ".gz" ? path.stem() : path;
+  if (name.extension() == ".jsonl") return true;
+  if (!std::filesystem::is_regular_file(path)) return false;  // PREFIX of a pair; or to be refused on reading
+  const Json object = Json::parse(first_line_of_objects(path), nullptr, /*allow_exceptions=*/false);
   return object.is_object() && object.contains("text") && object["text"].is_string();
 }
 
 void read_jsonl_file(const std::filesystem::path& path, const tokenizer::Tokenizer* tokenizer,
                      const ReadOptions& options, TokenStream& stream) {
-  const std::string file = read_text(path);
+  const std::string file = read_unpacked_text(path);
   require_utf8(file, path.string());
   const auto& encoder = need(tokenizer, path);
   std::vector<std::string> texts;

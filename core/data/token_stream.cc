@@ -105,6 +105,7 @@ TokenStream read_tokens(const std::vector<std::filesystem::path>& files,
     format_of(path, options.format).read(path, tokenizer, options, stream);
     require_ids(std::span<const Token>(stream.tokens).subspan(from), options.vocab_size, path);
     stream.sources.push_back(path.string());
+    stream.source_starts.push_back(static_cast<std::int64_t>(from));
     if (std::ranges::find(conventions, stream.convention) == conventions.end())
       conventions.push_back(stream.convention);
   }

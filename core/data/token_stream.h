@@ -25,6 +25,7 @@ struct TokenStream {
   std::int64_t text_bytes = 0;                // UTF-8 bytes of the documents; 0 when read from shards
   std::string convention;                     // one sentence for reports: how documents were made
   std::vector<std::string> sources;           // file names, as given
+  std::vector<std::int64_t> source_starts;    // where each file's tokens start, as many as `sources`
 };
 
 struct ReadOptions {

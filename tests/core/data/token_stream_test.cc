@@ -4,6 +4,7 @@
 
 #include "core/base/file.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/gzip.h"
 #include "tests/support/temp_dir.h"
 
 namespace regroup::data {
@@ -76,6 +77,7 @@ TEST(ReadTokens, StartsEveryDocumentAndEveryFileWithBos) {
   EXPECT_EQ(stream.document_starts, starts);
   EXPECT_EQ(stream.text_bytes, 15);
   EXPECT_EQ(stream.sources, (std::vector<std::string>{one.string(), two.string()}));
+  EXPECT_EQ(stream.source_starts, (std::vector<std::int64_t>{0, starts[2]}));
   EXPECT_EQ(stream.convention,
             "documents apart by lines holding only <|endoftext|>, newlines stripped at both ends, BOS (id 1) "
             "before each, nothing after it");
@@ -133,6 +135,41 @@ TEST(ReadTokens, NamesTheJsonLineThatIsWrong) {
                   "a.jsonl, line 2: no document: expected");
   EXPECT_CONTAINS(refused("[1]\n"), "found array");
   EXPECT_CONTAINS(refused("{\"text\": \"\"}\n"), "a.jsonl: holds no text");
+}
+
+TEST(ReadTokens, ReadsCompressedTextUnderAnyName) {
+  const TempDir temporary;
+  const auto tokenizer = tokenizer::open_tokenizer(kModel);
+  const std::string text = "God\n<|endoftext|>\nthe earth\n",
+                    lines = "{\"text\": \"God\"}\n{\"text\": \"the earth\"}\n";
+  const TokenStream plain = read_tokens({file_with(temporary, "plain.txt", text)}, tokenizer.get(), {});
+  const auto expect_same = [&](const char* name, const std::string& bytes, const std::string& format) {
+    const auto file = file_with(temporary, name, bytes);
+    const TokenStream stream = read_tokens({file}, tokenizer.get(), {.format = format});
+    EXPECT_EQ(stream.tokens, plain.tokens) << name;
+    EXPECT_EQ(stream.document_starts, plain.document_starts) << name;
+    EXPECT_EQ(stream.text_bytes, 12) << name;
+  };
+  for (const char* name : {"a.txt.gz", "b.txt"}) expect_same(name, testing::gzip_of(text), "auto");
+  for (const char* name : {"a.jsonl.gz", "by-its-first-line", "c.jsonl"})
+    expect_same(name, testing::gzip_of(lines), "auto");
+  expect_same("d", testing::gzip_of(lines), "jsonl");
+  expect_same("unpacked-by-a-browser.jsonl.gz", "\n" + lines, "auto");
+}
+
+TEST(ReadTokens, RefusesDamagedCompressionByName) {
+  const TempDir temporary;
+  const auto tokenizer = tokenizer::open_tokenizer(kModel);
+  const std::string packed = testing::gzip_of("{\"text\": \"God\"}\n");
+  const auto refused = [&](const char* name, const std::string& bytes) {
+    return user_error_of([&] { read_tokens({file_with(temporary, name, bytes)}, tokenizer.get(), {}); });
+  };
+  for (const char* name : {"a.jsonl.gz", "a"})
+    EXPECT_CONTAINS(refused(name, packed.substr(0, packed.size() - 9)), "ends too early");
+  EXPECT_CONTAINS(refused("a.gz", packed.substr(0, packed.size() - 1) + "x"),
+                  "a.gz: its gzip compression is damaged");
+  EXPECT_CONTAINS(refused("a.gz", testing::gzip_of("")), "a.gz: holds no text");
+  EXPECT_CONTAINS(refused("a.gz", testing::gzip_of("x\xff")), "a.gz: byte 1 is not UTF-8");
 }
 
 TEST(ReadTokens, RefusesWhatHoldsNoText) {
