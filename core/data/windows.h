@@ -10,6 +10,8 @@ namespace regroup::data {
 
 struct Window {
   std::int64_t begin = 0, length = 0;
+  std::int64_t skip = 0;  // inputs at the front whose targets are not scored: context alone
+  std::int64_t scored() const { return length - skip; }
   bool operator==(const Window&) const = default;
 };
 
