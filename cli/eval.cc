@@ -34,7 +34,11 @@ Run declare_eval(CLI::App& app) {
   app.add_option("--per-token", options->per_token, "write every token's nats, [models, tokens], as .npy");
   app.add_option("--max-ppl-ratio", options->max_ppl_ratio,
                  "budget for the perplexity over the source's: exit 0 within, 1 beyond, 4 cannot tell");
-  app.add_option("--confidence", options->confidence, "of the budget's decision and of all intervals");
+  app.add_option("--max-kl", options->max_kl,
+                 "budget for the mean KL divergence from the source, nats per token");
+  app.add_option("--min-same-top", options->min_same_top,
+                 "least share of tokens, 0 to 1, for which a model's first choice is the source's");
+  app.add_option("--confidence", options->confidence, "of the budgets' decisions and of all intervals");
   return [options, no_bos](const Invocation& invocation) {
     options->document_start = !*no_bos;
     options->device = invocation.common.device;

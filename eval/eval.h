@@ -28,8 +28,8 @@ struct Options {
   std::string dtype = "fp32";   // of the arithmetic
   std::string device = "cpu";
 
-  std::optional<double> max_ppl_ratio;  // the gate; needs a model to compare
-  double confidence = 0.95;             // of the gate and of all intervals
+  std::optional<double> max_ppl_ratio, max_kl, min_same_top;  // gates (gate.h); need a model to compare
+  double confidence = 0.95;                                   // of the gates and of all intervals
 
   // Outputs; empty: not written.
   std::filesystem::path report, json, markdown, per_token;

@@ -69,7 +69,20 @@ TEST_F(Evaluate, AModelIsNoDifferentFromItself) {
   const Result result = evaluate(options_);
   EXPECT_EQ(result.models[1].difference->value, 0);
   EXPECT_EQ(result.models[1].difference->error, 0.);
+  EXPECT_EQ(result.models[1].statistics[0].value, 0);  // KL
+  EXPECT_EQ(result.models[1].statistics[1].value, 1);  // same top
   EXPECT_EQ(exit_code(result), 0);
+}
+
+TEST_F(Evaluate, GatesTheDistributions) {
+  options_.max_kl = 1e-6;
+  EXPECT_EQ(exit_code(evaluate(options_)), 1);  // another model
+  options_.max_kl.reset();
+  options_.min_same_top = 0.99;
+  EXPECT_EQ(exit_code(evaluate(options_)), 1);
+  options_.models = {options_.source};
+  options_.max_kl = 0;
+  EXPECT_EQ(exit_code(evaluate(options_)), 0);
 }
 
 TEST_F(Evaluate, AWorseModelFailsTheGate) {
@@ -182,9 +195,15 @@ TEST_F(Evaluate, RefusesAGateThatMeansNothing) {
   options_.models = {folder_ / "model"};
   for (const double ratio : {0., -1., std::nan("")}) {
     options_.max_ppl_ratio = ratio;
-    EXPECT_CONTAINS(refusal(), "not a ratio of perplexities");
+    EXPECT_CONTAINS(refusal(), "not a budget for the perplexity ratio");
   }
   options_.max_ppl_ratio.reset();
+  options_.max_kl = -0.1;
+  EXPECT_CONTAINS(refusal(), "--max-kl: not a budget");
+  options_.max_kl.reset();
+  options_.min_same_top = 95;
+  EXPECT_CONTAINS(refusal(), "--min-same-top: not a budget");
+  options_.min_same_top.reset();
   for (const double confidence : {0., 0.5, 1., 95.}) {
     options_.confidence = confidence;
     EXPECT_CONTAINS(refusal(), "--confidence: not a confidence");

@@ -74,22 +74,22 @@ TEST(Findings, TheHeadlineIsTheVerdictOfTheWorst) {
   const Result open =
       sample_result({{1, 2, 3, 4}, {1.5, 1.5, 3.5, 3.6}}, equal_clusters(4, 1), Gate{1.02, 0.95});
   EXPECT_TRUE(headline(open).starts_with("Cannot tell: the perplexity ratio of a is ")) << headline(open);
-  EXPECT_TRUE(contains(advice_sentence(open.models[1]), " more tokens of this kind would likely decide."));
+  EXPECT_TRUE(
+      contains(advice_sentence(open.models[1].gates[0]), " more tokens of this kind would likely decide."));
   for (const std::string& text : {terminal_text(open), report_markdown(open), report_html(open)})
-    EXPECT_TRUE(contains(text, advice_sentence(open.models[1])));
+    EXPECT_TRUE(contains(text, advice_sentence(open.models[1].gates[0])));
 }
 
 TEST(Findings, AdviceIsForWhatCannotBeTold) {
-  EXPECT_EQ(advice_sentence(noisy_result({0.001}, Gate{1.02, 0.95}).models[1]), "");
-  ModelResult model;
-  model.gate = GateDecision{.bounds = Interval{1, 2}, .more_tokens = 187'137};
-  EXPECT_EQ(advice_sentence(model), "About 190,000 more tokens of this kind would likely decide.");
-  model.gate->more_tokens = 7;
-  EXPECT_EQ(advice_sentence(model), "About 7 more tokens of this kind would likely decide.");
-  model.gate->more_tokens.reset();
-  EXPECT_TRUE(contains(advice_sentence(model), "it lies on the budget"));
-  model.gate->bounds.reset();
-  EXPECT_TRUE(contains(advice_sentence(model), "at least two windows"));
+  EXPECT_EQ(advice_sentence(noisy_result({0.001}, Gate{1.02, 0.95}).models[1].gates[0]), "");
+  GateDecision decision{.bounds = Interval{1, 2}, .more_tokens = 187'137};
+  EXPECT_EQ(advice_sentence(decision), "About 190,000 more tokens of this kind would likely decide.");
+  decision.more_tokens = 7;
+  EXPECT_EQ(advice_sentence(decision), "About 7 more tokens of this kind would likely decide.");
+  decision.more_tokens.reset();
+  EXPECT_TRUE(contains(advice_sentence(decision), "it lies on the budget"));
+  decision.bounds.reset();
+  EXPECT_TRUE(contains(advice_sentence(decision), "at least two windows"));
 }
 
 TEST(Findings, WithoutAGateTheHeadlineIsTheNearestModel) {
@@ -130,7 +130,7 @@ TEST(Reports, JsonHoldsAllFiguresAtFullPrecision) {
   EXPECT_EQ(json["models"][1]["difference"]["value"].get<double>(), result.models[1].difference->value);
   EXPECT_EQ(json["models"][1]["perplexity_ratio"]["interval"][1].get<double>(),
             result.models[1].ratio->interval->high);
-  EXPECT_EQ(json["models"][1]["gate"]["verdict"], "pass");
+  EXPECT_EQ(json["models"][1]["gates"][0]["verdict"], "pass");
   EXPECT_EQ(json["gate"]["max_ppl_ratio"], 1.1);
   EXPECT_EQ(json["data"]["files"][0]["sha256"], std::string(64, 'f'));
   EXPECT_EQ(parse_json(to_text(json), "report"), json);
@@ -153,6 +153,29 @@ TEST(Reports, WithoutErrorsNothingIsClaimed) {
   EXPECT_EQ(report_json(result)["models"][1]["difference"]["standard_error"], nullptr);
   EXPECT_TRUE(contains(terminal_text(result), "± ?"));
   EXPECT_TRUE(contains(report_html(result), "Cannot tell: the text is too short to claim an error"));
+}
+
+TEST(Reports, EveryOutputSaysHowFarTheDistributionsAre) {
+  std::vector<Scores> scores(2);
+  for (int i = 0; i < 100; ++i) {
+    scores[0].nats.push_back(1);
+    scores[1].nats.push_back(1.5);
+    scores[0].top.push_back(1);
+    scores[1].top.push_back(i % 4 == 0 ? 1 : 2);
+    scores[1].kl.push_back(0.125);
+  }
+  const Result result = sample_result(scores, equal_clusters(10, 10), {});
+  const std::string sentence = divergence_sentence(result.models[1]);
+  EXPECT_TRUE(contains(sentence, "a beside the source: KL to source 0.12500 ± 0.00000; same top, % 25.00 ± "))
+      << sentence;
+  EXPECT_TRUE(contains(sentence, "KL by percentile: 50% 0.125, ")) << sentence;
+  for (const std::string& text : {terminal_text(result), report_markdown(result), report_html(result)})
+    EXPECT_TRUE(contains(text, sentence));
+  const Json json = report_json(result)["models"];
+  EXPECT_EQ(json[0]["statistics"], nullptr);
+  EXPECT_EQ(json[1]["statistics"]["kl_divergence"]["value"], 0.125);
+  EXPECT_EQ(json[1]["statistics"]["same_top"]["value"], 0.25);
+  EXPECT_EQ(json[1]["statistics"]["kl_percentiles"][5]["percent"], 100);
 }
 
 TEST(Html, EscapesWhatComesFromUsers) {
