@@ -31,6 +31,7 @@ Run declare_eval(CLI::App& app) {
   app.add_option("--report", options->report, "write one self-contained HTML page");
   app.add_option("--json", options->json, "write all figures (docs/reports.md)");
   app.add_option("--markdown", options->markdown, "write the table and the findings");
+  app.add_option("--junit", options->junit, "write the gates' verdicts as JUnit XML, for CI");
   app.add_option("--per-token", options->per_token, "write every token's nats, [models, tokens], as .npy");
   app.add_option("--max-ppl-ratio", options->max_ppl_ratio,
                  "budget for the perplexity over the source's: exit 0 within, 1 beyond, 4 cannot tell");

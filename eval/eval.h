@@ -32,7 +32,7 @@ struct Options {
   double confidence = 0.95;                                   // of the gates and of all intervals
 
   // Outputs; empty: not written.
-  std::filesystem::path report, json, markdown, per_token;
+  std::filesystem::path report, json, markdown, junit, per_token;
   bool overwrite = false;
   Json resolved = Json::object();  // every option as resolved, for the provenance
 };

@@ -34,7 +34,8 @@ struct Output {
 std::vector<Output> wanted_outputs(const Options& options) {
   std::vector<Output> outputs;
   for (Output output : {Output{"--report", options.report}, Output{"--json", options.json},
-                        Output{"--markdown", options.markdown}, Output{"--per-token", options.per_token}})
+                        Output{"--markdown", options.markdown}, Output{"--junit", options.junit},
+                        Output{"--per-token", options.per_token}})
     if (!output.path.empty()) outputs.push_back(std::move(output));
   return outputs;
 }
@@ -53,6 +54,11 @@ void check_outputs(const Options& options) {
   }
 }
 
+bool has_gate(const Options& options) {
+  return std::ranges::any_of(gate_kinds(),
+                             [&](const GateKind& kind) { return (options.*kind.budget).has_value(); });
+}
+
 void check_options(const Options& options) {
   for (const GateKind& kind : gate_kinds()) {
     const std::optional<double>& budget = options.*kind.budget;
@@ -67,6 +73,10 @@ void check_options(const Options& options) {
                        .expected = std::string(kind.expected),
                        .found = fmt::format("{}", *budget)});
   }
+  if (!options.junit.empty() && !has_gate(options))
+    throw UserError({.where = "--junit",
+                     .what = "has no gate to report",
+                     .remedy = "Give a budget, such as --max-ppl-ratio 1.02"});
   if (!(options.confidence > 0.5 && options.confidence < 1))
     throw UserError({.where = "--confidence",
                      .what = "not a confidence",
@@ -81,6 +91,7 @@ void write_outputs(const Options& options, const Result& result, std::span<const
   if (!options.json.empty()) write_output_file(options.json, to_text(report_json(result)), options.overwrite);
   if (!options.markdown.empty())
     write_output_file(options.markdown, report_markdown(result), options.overwrite);
+  if (!options.junit.empty()) write_output_file(options.junit, report_junit(result), options.overwrite);
   if (!options.report.empty()) write_output_file(options.report, report_html(result), options.overwrite);
 }
 

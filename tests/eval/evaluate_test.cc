@@ -97,7 +97,9 @@ TEST_F(Evaluate, AWorseModelFailsTheGate) {
 }
 
 TEST_F(Evaluate, WritesWhatItFoundAndTheSameAgain) {
+  options_.max_ppl_ratio = 1000;
   options_.report = folder_ / "r.html";
+  options_.junit = folder_ / "r.xml";
   options_.json = folder_ / "r.json";
   options_.markdown = folder_ / "r.md";
   options_.per_token = folder_ / "r.npy";
@@ -107,6 +109,7 @@ TEST_F(Evaluate, WritesWhatItFoundAndTheSameAgain) {
   EXPECT_EQ(json["models"][0]["config_sha256"].get<std::string>().size(), 64u);
   EXPECT_EQ(json["models"][0]["weights_sha256"].get<std::string>().size(), 64u);
   EXPECT_NE(json["models"][0]["weights_sha256"], json["models"][1]["weights_sha256"]);
+  EXPECT_CONTAINS(read_text(options_.junit), "tests=\"1\" failures=\"0\" errors=\"0\"");
   const std::string npy = read_text(options_.per_token);
   EXPECT_EQ(npy.size(), 128 + 2 * 200 * 8u);
   EXPECT_CONTAINS(npy, "'shape': (2, 200)");
@@ -198,6 +201,9 @@ TEST_F(Evaluate, RefusesAGateThatMeansNothing) {
     EXPECT_CONTAINS(refusal(), "not a budget for the perplexity ratio");
   }
   options_.max_ppl_ratio.reset();
+  options_.junit = folder_ / "r.xml";
+  EXPECT_CONTAINS(refusal(), "--junit: has no gate to report");
+  options_.junit.clear();
   options_.max_kl = -0.1;
   EXPECT_CONTAINS(refusal(), "--max-kl: not a budget");
   options_.max_kl.reset();

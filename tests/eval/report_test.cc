@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <boost/property_tree/ptree.hpp>
+#include <boost/property_tree/xml_parser.hpp>
 #include <cmath>
+#include <sstream>
 #include <string>
 
 #include "core/base/random.h"
@@ -101,8 +104,8 @@ TEST(Findings, WithoutAGateTheHeadlineIsTheNearestModel) {
 
 TEST(Reports, EveryOutputNamesTheConvention) {
   const Result result = noisy_result({0.05});
-  for (const std::string& text :
-       {terminal_text(result), report_markdown(result), report_html(result), to_text(report_json(result))})
+  for (const std::string& text : {terminal_text(result), report_markdown(result), report_html(result),
+                                  to_text(report_json(result)), report_junit(result)})
     for (const Convention& convention : conventions())
       EXPECT_TRUE(contains(text, std::string(convention.name)));
 }
@@ -176,6 +179,44 @@ TEST(Reports, EveryOutputSaysHowFarTheDistributionsAre) {
   EXPECT_EQ(json[1]["statistics"]["kl_divergence"]["value"], 0.125);
   EXPECT_EQ(json[1]["statistics"]["same_top"]["value"], 0.25);
   EXPECT_EQ(json[1]["statistics"]["kl_percentiles"][5]["percent"], 100);
+}
+
+// The test cases of a parsed report: name, and "pass" or what it holds.
+std::vector<std::pair<std::string, std::string>> test_cases(const std::string& xml) {
+  std::istringstream text(xml);
+  boost::property_tree::ptree tree;
+  boost::property_tree::read_xml(text, tree);
+  std::vector<std::pair<std::string, std::string>> cases;
+  for (const auto& [name, child] : tree.get_child("testsuites.testsuite")) {
+    if (name != "testcase") continue;
+    std::string what = "pass";
+    for (const auto& [inner, complaint] : child)
+      if (inner != "<xmlattr>") what = inner + ": " + complaint.get<std::string>("<xmlattr>.message");
+    cases.emplace_back(
+        child.get<std::string>("<xmlattr>.classname") + " " + child.get<std::string>("<xmlattr>.name"), what);
+  }
+  return cases;
+}
+
+TEST(Junit, EveryGateOfEveryModelIsATestCase) {
+  const Result result = noisy_result({0.001, 0.5, std::log(1.02)}, Gate{1.02, 0.95});
+  const std::string xml = report_junit(result);
+  const auto cases = test_cases(xml);
+  ASSERT_EQ(cases.size(), 3u);
+  EXPECT_EQ(cases[0], std::pair(std::string("a --max-ppl-ratio 1.02"), std::string("pass")));
+  EXPECT_EQ(cases[1].first, "b --max-ppl-ratio 1.02");
+  EXPECT_EQ(cases[1].second, "failure: " + decision_sentence(result.models[2], result));
+  EXPECT_EQ(cases[2].second, "error: " + decision_sentence(result.models[3], result) + " " +
+                                 advice_sentence(result.models[3].gates[0]));
+  EXPECT_TRUE(
+      contains(xml, R"(<testsuite name="regroup eval" tests="3" failures="1" errors="1" time="10.000">)"));
+  EXPECT_TRUE(contains(xml, R"(<property name="convention" value="consecutive"/>)"));
+}
+
+TEST(Junit, IsWellFormedWhateverTheNames) {
+  Result result = noisy_result({0.5}, Gate{1.02, 0.95});
+  result.models[1].facts.name = "<a & \"b\">\x01\n\xe9";
+  EXPECT_EQ(test_cases(report_junit(result))[0].first, "<a & \"b\">  \uFFFD --max-ppl-ratio 1.02");
 }
 
 TEST(Html, EscapesWhatComesFromUsers) {
