@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "cli/command.h"
+#include "eval/convention.h"
 
 namespace regroup::cli {
 
@@ -18,6 +19,7 @@ Run declare_eval(CLI::App& app) {
   app.add_option("--data", options->data, "text or token shards to predict")->required();
   app.add_option("--data-format", options->data_format, "of --data: auto, or the name of a format");
   app.add_flag("--no-bos", *no_bos, "documents do not start with the tokenizer's BOS");
+  app.add_option("--convention", options->convention, eval::convention_help());
   app.add_option("--window", options->window,
                  fmt::format("tokens a model sees at a time; 0: what the source can take, at most {}",
                              eval::kLargestDefaultWindow))

@@ -104,7 +104,7 @@ std::vector<fs::path> files_behind(const fs::path& path) {
 }
 
 Result describe_measurement(const Options& options, const Inputs& inputs, const ScoreOptions& score) {
-  const Convention& convention = conventions().front();
+  const Convention& rule = convention(options.convention);
   Result result;
   for (const fs::path& path : options.data)
     for (const fs::path& file : files_behind(path))
@@ -114,8 +114,8 @@ Result describe_measurement(const Options& options, const Inputs& inputs, const 
   result.text_bytes = inputs.stream.text_bytes;
   result.document_convention = inputs.stream.convention;
   result.tokenizer_sha256 = inputs.tokenizer_sha256;
-  result.convention = convention.name;
-  result.convention_summary = convention.summary;
+  result.convention = rule.name;
+  result.convention_summary = rule.summary;
   result.window = score.window;
   result.windows = std::ssize(inputs.windows);
   result.batch = score.batch;

@@ -19,6 +19,16 @@ struct Window {
 // exactly once. UserError unless `tokens`, N, is at least 2.
 std::vector<Window> consecutive_windows(std::int64_t tokens, std::int64_t window);
 
+// Disjoint blocks of `window` >= 2 tokens [iW, iW+W), each a window of its own whose first token is no
+// target; an incomplete last block is left out. UserError unless there is one block (GPTQ, opt.py: opt_eval).
+std::vector<Window> whole_blocks(std::int64_t tokens, std::int64_t window);
+
+// Blocks of `window` >= 2 tokens that start `stride` tokens apart, 1 <= stride < window, until one reaches
+// the end; each scores what the one before did not reach, so that every token but the stream's first is a
+// target exactly once. UserError unless `tokens` is at least 2 (Hugging Face, "Perplexity of fixed-length
+// models").
+std::vector<Window> strided_windows(std::int64_t tokens, std::int64_t window, std::int64_t stride);
+
 // Training: the order of inputs as a pure function of (seed, position), so that a resumed run needs no state.
 // An epoch is disjoint windows of length T, one after the other from a random offset in [0, T), in a random
 // order: as many as fit at every offset, so that epochs are equally long. Every epoch has its own offset and

@@ -8,6 +8,7 @@
 #include "core/base/json.h"
 #include "core/base/random.h"
 #include "core/data/formats.h"
+#include "eval/convention.h"
 #include "eval/eval.h"
 #include "eval/inputs.h"
 #include "tests/support/expect_error.h"
@@ -151,6 +152,21 @@ TEST_F(Evaluate, LimitsTheTokens) {
   EXPECT_EQ(evaluate(options_).scored_tokens, 200);
 }
 
+TEST_F(Evaluate, TheConventionSaysWhatIsScored) {
+  const auto scored = [&](const char* name) {
+    options_.convention = name;
+    const Result result = evaluate(options_);
+    EXPECT_EQ(result.convention, name);
+    return result.scored_tokens;
+  };
+  EXPECT_EQ(scored("consecutive"), 200);
+  EXPECT_EQ(scored("gptq"), 12 * 15);
+  EXPECT_EQ(scored("hf-strided"), 200);
+  options_.convention = "folklore";
+  EXPECT_CONTAINS(refusal(),
+                  "--convention: no such convention: expected one of consecutive, gptq, hf-strided");
+}
+
 TEST_F(Evaluate, TheWindowIsWhatTheModelsCanTake) {
   options_.window = 0;
   const auto models = open_inputs(options_).models;
@@ -247,6 +263,22 @@ TEST(EvaluateParity, EveryTokenIsThatOfTransformers) {
   }
   EXPECT_LT(largest, 1e-4);
   EXPECT_TRUE(result.models[0].bits_per_byte.has_value());
+}
+
+// Each convention against the loop that it is named after, run with HF transformers.
+TEST(EvaluateParity, ConventionsAreTheirPeers) {
+  const fs::path golden = fs::path(kRoot) / "tests/goldens/eval";
+  const Json expected = read_json(golden / "perplexities.json");
+  Options options;
+  options.source = fs::path(kRoot) / "demo/kjv-mha";
+  options.data = {golden / "text.txt"};
+  options.window = expected["window"];
+  for (const Convention& each : conventions()) {
+    if (each.name == "consecutive") continue;  // token by token, above
+    options.convention = each.name;
+    const double theirs = expected["perplexities"][options.convention];
+    EXPECT_NEAR(evaluate(options).models[0].perplexity.value / theirs, 1, 1e-5) << each.name;
+  }
 }
 
 }  // namespace

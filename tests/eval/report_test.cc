@@ -103,11 +103,13 @@ TEST(Findings, WithoutAGateTheHeadlineIsTheNearestModel) {
 }
 
 TEST(Reports, EveryOutputNamesTheConvention) {
-  const Result result = noisy_result({0.05});
-  for (const std::string& text : {terminal_text(result), report_markdown(result), report_html(result),
-                                  to_text(report_json(result)), report_junit(result)})
-    for (const Convention& convention : conventions())
-      EXPECT_TRUE(contains(text, std::string(convention.name)));
+  Result result = noisy_result({0.05}, Gate{1.02, 0.95});
+  for (const Convention& each : conventions()) {
+    result.convention = each.name;
+    for (const std::string& text : {terminal_text(result), report_markdown(result), report_html(result),
+                                    to_text(report_json(result)), report_junit(result)})
+      EXPECT_TRUE(contains(text, std::string(each.name))) << text;
+  }
 }
 
 TEST(Reports, TheTerminalTableIsAligned) {
