@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "cli/command.h"
+#include "eval/convention.h"
 
 namespace regroup::cli {
 
@@ -18,6 +19,7 @@ Run declare_eval(CLI::App& app) {
   app.add_option("--data", options->data, "text or token shards to predict")->required();
   app.add_option("--data-format", options->data_format, "of --data: auto, or the name of a format");
   app.add_flag("--no-bos", *no_bos, "documents do not start with the tokenizer's BOS");
+  app.add_option("--convention", options->convention, eval::convention_help());
   app.add_option("--window", options->window,
                  fmt::format("tokens a model sees at a time; 0: what the source can take, at most {}",
                              eval::kLargestDefaultWindow))
@@ -31,10 +33,15 @@ Run declare_eval(CLI::App& app) {
   app.add_option("--report", options->report, "write one self-contained HTML page");
   app.add_option("--json", options->json, "write all figures (docs/reports.md)");
   app.add_option("--markdown", options->markdown, "write the table and the findings");
+  app.add_option("--junit", options->junit, "write the gates' verdicts as JUnit XML, for CI");
   app.add_option("--per-token", options->per_token, "write every token's nats, [models, tokens], as .npy");
   app.add_option("--max-ppl-ratio", options->max_ppl_ratio,
                  "budget for the perplexity over the source's: exit 0 within, 1 beyond, 4 cannot tell");
-  app.add_option("--confidence", options->confidence, "of the budget's decision and of all intervals");
+  app.add_option("--max-kl", options->max_kl,
+                 "budget for the mean KL divergence from the source, nats per token");
+  app.add_option("--min-same-top", options->min_same_top,
+                 "least share of tokens, 0 to 1, for which a model's first choice is the source's");
+  app.add_option("--confidence", options->confidence, "of the budgets' decisions and of all intervals");
   return [options, no_bos](const Invocation& invocation) {
     options->document_start = !*no_bos;
     options->device = invocation.common.device;

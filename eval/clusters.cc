@@ -26,7 +26,7 @@ std::vector<std::int64_t> document_ends(std::span<const data::Window> windows,
   std::int64_t scored = 0, current = -1;
   for (const data::Window& window : windows) {
     const std::int64_t last = window.begin + window.length;
-    for (std::int64_t target = window.begin + 1; target <= last;) {
+    for (std::int64_t target = window.begin + window.skip + 1; target <= last;) {
       const auto next = std::ranges::upper_bound(starts, target);
       const std::int64_t document = next - starts.begin();
       const std::int64_t until = next == starts.end() ? last + 1 : std::min(*next, last + 1);
@@ -45,7 +45,7 @@ std::vector<std::int64_t> block_ends(std::span<const data::Window> windows) {
   std::vector<std::int64_t> ends;
   std::int64_t scored = 0;
   for (std::int64_t i = 0; i < count; ++i) {
-    scored += windows[static_cast<std::size_t>(i)].length;
+    scored += windows[static_cast<std::size_t>(i)].scored();
     if ((i + 1) * blocks / count > i * blocks / count) ends.push_back(scored);
   }
   return ends;

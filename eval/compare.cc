@@ -5,18 +5,12 @@
 
 #include "core/base/error.h"
 #include "eval/gate.h"
+#include "eval/statistics.h"
 
 namespace regroup::eval {
 namespace {
 
 constexpr std::int64_t kSegments = 48;
-
-Figure scaled(const Figure& figure, double factor) {
-  Figure result{.value = factor * figure.value};
-  if (figure.error) result.error = factor * *figure.error;
-  if (figure.interval) result.interval = {factor * figure.interval->low, factor * figure.interval->high};
-  return result;
-}
 
 // Equal parts of the scored tokens, one token apart at most.
 std::vector<std::int64_t> segment_ends(std::int64_t scored) {
@@ -49,7 +43,31 @@ bool bytes_are_scored(const Result& result) {
   return result.text_bytes > 0 && result.scored_tokens == result.stream_tokens - 1;
 }
 
+void compare_with_source(const Scores& scores, const Scores& source, const Clusters& clusters, Result& result,
+                         ModelResult& model) {
+  const Estimate difference = clustered_mean_difference(scores.nats, source.nats, clusters.ends);
+  model.difference = plain_figure(difference, result.confidence);
+  model.ratio = exponential_figure(difference, result.confidence);
+  if (!scores.kl.empty()) {
+    for (const Statistic& row : statistics())
+      model.statistics.push_back(
+          plain_figure(estimate_statistic(row, scores, source, clusters), result.confidence));
+    model.kl_quantiles = upper_quantiles(scores.kl);
+  }
+  for (const Gate& gate : result.gates) {
+    model.gates.push_back(decide(kind_of(gate).estimate(scores, source, clusters), gate));
+    result.verdict = std::max(result.verdict.value_or(Verdict::kPass), model.gates.back().verdict);
+  }
+}
+
 }  // namespace
+
+Figure scaled(const Figure& figure, double factor) {
+  Figure result{.value = factor * figure.value};
+  if (figure.error) result.error = factor * *figure.error;
+  if (figure.interval) result.interval = {factor * figure.interval->low, factor * figure.interval->high};
+  return result;
+}
 
 Figure plain_figure(const Estimate& estimate, double confidence) {
   return {.value = estimate.mean,
@@ -65,30 +83,25 @@ Figure exponential_figure(const Estimate& estimate, double confidence) {
   return figure;
 }
 
-void compare_models(std::span<const std::vector<double>> nats, const Clusters& clusters, Result& result) {
-  check(nats.size() == result.models.size() && !nats.empty(), "one row of nats for each model");
-  result.scored_tokens = std::ssize(nats.front());
+void compare_models(std::span<const Scores> scores, const Clusters& clusters, Result& result) {
+  check(scores.size() == result.models.size() && !scores.empty(), "scores for each model");
+  const std::vector<double>& source_nats = scores.front().nats;
+  result.scored_tokens = std::ssize(source_nats);
   result.clusters = std::ssize(clusters.ends);
   result.cluster_unit = clusters.unit;
   result.cluster_summary = clusters.summary;
   result.segment_ends = segment_ends(result.scored_tokens);
-  const double confidence = result.confidence;
-  for (std::size_t m = 0; m < nats.size(); ++m) {
+  for (std::size_t m = 0; m < scores.size(); ++m) {
     ModelResult& model = result.models[m];
-    const Estimate own = clustered_mean(nats[m], clusters.ends);
-    model.nats = plain_figure(own, confidence);
-    model.perplexity = exponential_figure(own, confidence);
+    const Estimate own = clustered_mean(scores[m].nats, clusters.ends);
+    model.nats = plain_figure(own, result.confidence);
+    model.perplexity = exponential_figure(own, result.confidence);
     if (bytes_are_scored(result))
       model.bits_per_byte = scaled(model.nats, static_cast<double>(result.scored_tokens) /
                                                    (std::log(2.) * static_cast<double>(result.text_bytes)));
-    model.along = means_along(nats[m], m == 0 ? std::span<const double>() : nats[0], result.segment_ends);
-    if (m == 0) continue;
-    const Estimate difference = clustered_mean_difference(nats[m], nats[0], clusters.ends);
-    model.difference = plain_figure(difference, confidence);
-    model.ratio = exponential_figure(difference, confidence);
-    if (!result.gate) continue;
-    model.gate = decide(difference, *result.gate);
-    result.verdict = std::max(result.verdict.value_or(Verdict::kPass), model.gate->verdict);
+    model.along =
+        means_along(scores[m].nats, m == 0 ? std::span<const double>() : source_nats, result.segment_ends);
+    if (m > 0) compare_with_source(scores[m], scores.front(), clusters, result, model);
   }
 }
 

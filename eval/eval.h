@@ -21,18 +21,19 @@ struct Options {
   std::vector<std::filesystem::path> models;  // compared with it; may be empty
   std::vector<std::filesystem::path> data;    // text or token shards (data/formats.h)
   std::string data_format = "auto";
-  bool document_start = true;  // false: --no-bos
-  std::int64_t window = 0;     // inputs at a time; 0: what the source can take, at most kLargestDefaultWindow
+  bool document_start = true;              // false: --no-bos
+  std::string convention = "consecutive";  // which tokens are scored (convention.h)
+  std::int64_t window = 0;  // inputs at a time; 0: what the source can take, at most kLargestDefaultWindow
   std::int64_t max_tokens = 0;  // scored, from the beginning; 0: all
   std::int64_t batch = 0;       // windows at a time; 0: about kTokensAtATime tokens
   std::string dtype = "fp32";   // of the arithmetic
   std::string device = "cpu";
 
-  std::optional<double> max_ppl_ratio;  // the gate; needs a model to compare
-  double confidence = 0.95;             // of the gate and of all intervals
+  std::optional<double> max_ppl_ratio, max_kl, min_same_top;  // gates (gate.h); need a model to compare
+  double confidence = 0.95;                                   // of the gates and of all intervals
 
   // Outputs; empty: not written.
-  std::filesystem::path report, json, markdown, per_token;
+  std::filesystem::path report, json, markdown, junit, per_token;
   bool overwrite = false;
   Json resolved = Json::object();  // every option as resolved, for the provenance
 };

@@ -15,6 +15,7 @@
 #include "eval/compare.h"
 #include "eval/convention.h"
 #include "eval/eval.h"
+#include "eval/gate.h"
 #include "eval/inputs.h"
 #include "eval/npy.h"
 #include "eval/report.h"
@@ -33,7 +34,8 @@ struct Output {
 std::vector<Output> wanted_outputs(const Options& options) {
   std::vector<Output> outputs;
   for (Output output : {Output{"--report", options.report}, Output{"--json", options.json},
-                        Output{"--markdown", options.markdown}, Output{"--per-token", options.per_token}})
+                        Output{"--markdown", options.markdown}, Output{"--junit", options.junit},
+                        Output{"--per-token", options.per_token}})
     if (!output.path.empty()) outputs.push_back(std::move(output));
   return outputs;
 }
@@ -52,16 +54,29 @@ void check_outputs(const Options& options) {
   }
 }
 
+bool has_gate(const Options& options) {
+  return std::ranges::any_of(gate_kinds(),
+                             [&](const GateKind& kind) { return (options.*kind.budget).has_value(); });
+}
+
 void check_options(const Options& options) {
-  if (options.max_ppl_ratio && options.models.empty())
-    throw UserError({.where = "--max-ppl-ratio",
-                     .what = "needs a model to compare with the source",
-                     .remedy = "Give it: regroup eval SOURCE MODEL --data FILE --max-ppl-ratio R"});
-  if (options.max_ppl_ratio && !(*options.max_ppl_ratio > 0 && *options.max_ppl_ratio < 1e6))
-    throw UserError({.where = "--max-ppl-ratio",
-                     .what = "not a ratio of perplexities",
-                     .expected = "a positive number, such as 1.02",
-                     .found = fmt::format("{}", *options.max_ppl_ratio)});
+  for (const GateKind& kind : gate_kinds()) {
+    const std::optional<double>& budget = options.*kind.budget;
+    if (budget && options.models.empty())
+      throw UserError(
+          {.where = std::string(kind.flag),
+           .what = "needs a model to compare with the source",
+           .remedy = fmt::format("Give it: regroup eval SOURCE MODEL --data FILE {} X", kind.flag)});
+    if (budget && !kind.valid(*budget))
+      throw UserError({.where = std::string(kind.flag),
+                       .what = fmt::format("not a budget for the {}", kind.subject),
+                       .expected = std::string(kind.expected),
+                       .found = fmt::format("{}", *budget)});
+  }
+  if (!options.junit.empty() && !has_gate(options))
+    throw UserError({.where = "--junit",
+                     .what = "has no gate to report",
+                     .remedy = "Give a budget, such as --max-ppl-ratio 1.02"});
   if (!(options.confidence > 0.5 && options.confidence < 1))
     throw UserError({.where = "--confidence",
                      .what = "not a confidence",
@@ -69,11 +84,14 @@ void check_options(const Options& options) {
                      .found = fmt::format("{}", options.confidence)});
 }
 
-void write_outputs(const Options& options, const Result& result, std::span<const std::vector<double>> nats) {
+void write_outputs(const Options& options, const Result& result, std::span<const Scores> scores) {
+  std::vector<std::vector<double>> nats;
+  for (const Scores& each : scores) nats.push_back(each.nats);
   if (!options.per_token.empty()) write_output_file(options.per_token, npy_bytes(nats), options.overwrite);
   if (!options.json.empty()) write_output_file(options.json, to_text(report_json(result)), options.overwrite);
   if (!options.markdown.empty())
     write_output_file(options.markdown, report_markdown(result), options.overwrite);
+  if (!options.junit.empty()) write_output_file(options.junit, report_junit(result), options.overwrite);
   if (!options.report.empty()) write_output_file(options.report, report_html(result), options.overwrite);
 }
 
@@ -86,7 +104,7 @@ std::vector<fs::path> files_behind(const fs::path& path) {
 }
 
 Result describe_measurement(const Options& options, const Inputs& inputs, const ScoreOptions& score) {
-  const Convention& convention = conventions().front();
+  const Convention& rule = convention(options.convention);
   Result result;
   for (const fs::path& path : options.data)
     for (const fs::path& file : files_behind(path))
@@ -96,13 +114,15 @@ Result describe_measurement(const Options& options, const Inputs& inputs, const 
   result.text_bytes = inputs.stream.text_bytes;
   result.document_convention = inputs.stream.convention;
   result.tokenizer_sha256 = inputs.tokenizer_sha256;
-  result.convention = convention.name;
-  result.convention_summary = convention.summary;
+  result.convention = rule.name;
+  result.convention_summary = rule.summary;
   result.window = score.window;
   result.windows = std::ssize(inputs.windows);
   result.batch = score.batch;
   result.confidence = options.confidence;
-  if (options.max_ppl_ratio) result.gate = Gate{*options.max_ppl_ratio, options.confidence};
+  for (std::size_t kind = 0; kind < gate_kinds().size(); ++kind)
+    if (const std::optional<double>& budget = options.*gate_kinds()[kind].budget)
+      result.gates.push_back({.budget = *budget, .confidence = options.confidence, .kind = kind});
   result.dtype = score.dtype;
   result.device = score.device;
   result.threads = threads_in_use();
@@ -122,25 +142,28 @@ Result evaluate(const Options& options) {
       .batch = options.batch > 0 ? options.batch : std::max<std::int64_t>(1, kTokensAtATime / inputs.window),
       .dtype = options.dtype,
       .device = options.device};
-  require_memory(inputs.models, score);
+  std::int64_t scored_tokens = 0;
+  for (const data::Window& window : inputs.windows) scored_tokens += window.scored();
+  require_memory(inputs.models, scored_tokens, score);
 
   Result result = describe_measurement(options, inputs, score);
   std::vector<ModelFacts> facts;
   for (const family::ModelDirectory& model : inputs.models) facts.push_back(facts_of(model));
   name_models(facts);
-  std::vector<std::vector<double>> nats;
+  std::vector<Scores> scores;
+  std::shared_ptr<SourceStates> states;
   for (std::size_t m = 0; m < facts.size(); ++m) {
-    Progress progress("scoring " + facts[m].name, static_cast<double>(inputs.stream.tokens.size() - 1),
-                      "tokens");
-    Scores scores = score_model(inputs.models[m], inputs.stream.tokens, inputs.windows, score,
-                                [&](std::int64_t scored) { progress.advance(static_cast<double>(scored)); });
-    nats.push_back(std::move(scores.nats));
+    Progress progress("scoring " + facts[m].name, static_cast<double>(scored_tokens), "tokens");
+    scores.push_back(score_model(
+        inputs.models[m], inputs.stream.tokens, inputs.windows, score,
+        [&](std::int64_t scored) { progress.advance(static_cast<double>(scored)); },
+        facts.size() > 1 ? &states : nullptr));
     result.models.push_back({.facts = std::move(facts[m]),
-                             .load_seconds = scores.load_seconds,
-                             .score_seconds = scores.score_seconds});
+                             .load_seconds = scores.back().load_seconds,
+                             .score_seconds = scores.back().score_seconds});
   }
-  compare_models(nats, choose_clusters(inputs.windows, inputs.stream.document_starts), result);
-  write_outputs(options, result, nats);
+  compare_models(scores, choose_clusters(inputs.windows, inputs.stream.document_starts), result);
+  write_outputs(options, result, scores);
   return result;
 }
 

@@ -1,11 +1,15 @@
 #include "eval/findings.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
 
 #include "core/base/error.h"
+#include "eval/compare.h"
+#include "eval/gate.h"
+#include "eval/statistics.h"
 #include "eval/text.h"
 
 namespace regroup::eval {
@@ -52,10 +56,6 @@ std::string source_sentence(const Result& result) {
                      with_error(source.perplexity, kPerplexityDecimals), grouped(result.scored_tokens));
 }
 
-std::string budget(const Result& result) {
-  return fmt::format("the budget is {:.6g}", result.gate->max_ppl_ratio);
-}
-
 // Two digits, upwards: it is an estimate.
 std::int64_t rounded_up(std::int64_t count) {
   std::int64_t unit = 1;
@@ -63,7 +63,7 @@ std::int64_t rounded_up(std::int64_t count) {
   return (count + unit - 1) / unit * unit;
 }
 
-constexpr std::array kColumns = {
+const std::array kColumns = {
     Column{"model", false,
            [](const ModelResult& model, const Result& result) {
              return model.facts.name + (&model == &result.models.front() ? " (source)" : "");
@@ -127,47 +127,63 @@ std::string finding(const ModelResult& model, const Result& result) {
   return subject + "perplexity " + change(ratio) + " (" + confidence + ": " + range(ratio) + ").";
 }
 
-std::string decision_sentence(const ModelResult& model, const Result& result) {
-  check(model.gate.has_value() && result.gate.has_value(), "there is no gate");
-  const GateDecision& decision = *model.gate;
+std::string divergence_sentence(const ModelResult& model) {
+  if (model.statistics.empty()) return "";
+  std::vector<std::string> parts;
+  for (const Statistic& row : statistics()) {
+    const Figure& figure = model.statistics[static_cast<std::size_t>(&row - statistics().data())];
+    parts.push_back(fmt::format("{} {}", row.title, with_error(scaled(figure, row.scale), row.decimals)));
+  }
+  std::vector<std::string> quantiles;
+  for (const Quantile& each : model.kl_quantiles)
+    quantiles.push_back(each.probability == 1
+                            ? fmt::format("largest {:.4g}", each.value)
+                            : fmt::format("{:.4g}% {:.4g}", 100 * each.probability, each.value));
+  return fmt::format("{} beside the source: {}. KL by percentile: {}.", model.facts.name,
+                     fmt::join(parts, "; "), fmt::join(quantiles, ", "));
+}
+
+std::string decision_sentence(const ModelResult& model, const Result& result, std::size_t gate) {
+  check(gate < model.gates.size() && gate < result.gates.size(), "there is such a gate");
+  const GateDecision& decision = model.gates[gate];
+  const GateKind& kind = kind_of(result.gates[gate]);
   const std::string& name = model.facts.name;
   if (!decision.bounds)
     return fmt::format("Cannot tell: the text is too short to claim an error for {}.", name);
-  const std::string confidence = confidence_text(result.gate->confidence) + " confidence";
-  const std::string bounds = interval_text(*decision.bounds, kRatioDecimals);
-  switch (decision.verdict) {
-    case Verdict::kPass:
-      return fmt::format("Within budget: the perplexity ratio of {} is at most {:.{}f} with {}; {}.", name,
-                         decision.bounds->high, kRatioDecimals, confidence, budget(result));
-    case Verdict::kFail:
-      return fmt::format("Beyond budget: the perplexity ratio of {} is at least {:.{}f} with {}; {}.", name,
-                         decision.bounds->low, kRatioDecimals, confidence, budget(result));
-    case Verdict::kCannotTell:
-      break;
-  }
-  return fmt::format("Cannot tell: the perplexity ratio of {} is {}, each bound with {}; {}.", name, bounds,
-                     confidence, budget(result));
+  const std::string confidence = confidence_text(result.gates[gate].confidence) + " confidence";
+  const std::string budget = fmt::format("the budget is {:.6g}", result.gates[gate].budget);
+  if (decision.verdict == Verdict::kCannotTell)
+    return fmt::format("Cannot tell: the {} of {} is {}, each bound with {}; {}.", kind.subject, name,
+                       interval_text(*decision.bounds, kRatioDecimals), confidence, budget);
+  const bool passes = decision.verdict == Verdict::kPass, at_least = passes == kind.at_least;
+  return fmt::format("{} budget: the {} of {} is at {} {:.{}f} with {}; {}.", passes ? "Within" : "Beyond",
+                     kind.subject, name, at_least ? "least" : "most",
+                     at_least ? decision.bounds->low : decision.bounds->high, kRatioDecimals, confidence,
+                     budget);
 }
 
-std::string advice_sentence(const ModelResult& model) {
-  if (!model.gate || model.gate->verdict != Verdict::kCannotTell) return "";
-  if (!model.gate->bounds) return "Give at least two windows of text, better fifty.";
-  if (!model.gate->more_tokens) return "No amount of text would likely decide: it lies on the budget.";
+std::string advice_sentence(const GateDecision& decision) {
+  if (decision.verdict != Verdict::kCannotTell) return "";
+  if (!decision.bounds) return "Give at least two windows of text, better fifty.";
+  if (!decision.more_tokens) return "No amount of text would likely decide: it lies on the budget.";
   return fmt::format("About {} more tokens of this kind would likely decide.",
-                     grouped(rounded_up(*model.gate->more_tokens)));
+                     grouped(rounded_up(*decision.more_tokens)));
 }
 
 std::string headline(const Result& result) {
   const auto compared = std::span(result.models).subspan(1);
   if (compared.empty()) return source_sentence(result);
-  if (result.verdict) {
-    const auto worst = std::ranges::max_element(compared, {}, [](const ModelResult& model) {
-      return std::pair(model.gate->verdict, model.nats.value);
-    });
-    return decision_sentence(*worst, result);
-  }
-  return finding(*std::ranges::min_element(compared, {}, [](const ModelResult& m) { return m.nats.value; }),
-                 result);
+  if (!result.verdict)
+    return finding(*std::ranges::min_element(compared, {}, [](const ModelResult& m) { return m.nats.value; }),
+                   result);
+  const ModelResult* worst = nullptr;
+  for (const ModelResult& model : compared)
+    if (std::ranges::any_of(model.gates,
+                            [&](const GateDecision& d) { return d.verdict == *result.verdict; }) &&
+        (!worst || model.nats.value > worst->nats.value))
+      worst = &model;
+  const auto gate = std::ranges::find(worst->gates, *result.verdict, &GateDecision::verdict);
+  return decision_sentence(*worst, result, static_cast<std::size_t>(gate - worst->gates.begin()));
 }
 
 std::string measurement_sentence(const Result& result) {
@@ -180,12 +196,21 @@ std::string measurement_sentence(const Result& result) {
 }
 
 std::vector<Column> table_columns(const Result& result) {
-  std::vector<Column> columns;
-  for (const Column& column : kColumns)
-    if (std::ranges::any_of(result.models,
-                            [&](const ModelResult& m) { return !column.cell(m, result).empty(); }))
-      columns.push_back(column);
-  return columns;
+  std::vector<Column> all(kColumns.begin(), kColumns.end());
+  for (std::size_t i = 0; i < 2; ++i) {  // the others are in the sentences: a table has its width
+    const Statistic& row = statistics()[i];
+    all.insert(all.end() - 2, {row.title, true, [&row, i](const ModelResult& model, const Result&) {
+                                 return model.statistics.empty()
+                                            ? std::string()
+                                            : with_error(scaled(model.statistics[i], row.scale),
+                                                         row.decimals);
+                               }});
+  }
+  std::erase_if(all, [&](const Column& column) {
+    return std::ranges::all_of(result.models,
+                               [&](const ModelResult& m) { return column.cell(m, result).empty(); });
+  });
+  return all;
 }
 
 }  // namespace regroup::eval

@@ -1,6 +1,7 @@
 // What the figures say, in sentences and in the cells of one table: the same words in every output.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,11 +16,14 @@ std::string headline(const Result& result);
 // One sentence on a model against the source.
 std::string finding(const ModelResult& model, const Result& result);
 
-// The gate's decision on a model, with the numbers it rests on.
-std::string decision_sentence(const ModelResult& model, const Result& result);
+// How far a model's distributions are from the source's; empty where that is not known.
+std::string divergence_sentence(const ModelResult& model);
 
-// What would decide when the gate cannot tell; empty when it can.
-std::string advice_sentence(const ModelResult& model);
+// A gate's decision on a model, with the numbers it rests on; `gate` is an index into Result::gates.
+std::string decision_sentence(const ModelResult& model, const Result& result, std::size_t gate = 0);
+
+// What would decide when a gate cannot tell; empty when it can.
+std::string advice_sentence(const GateDecision& decision);
 
 // "121,088 tokens of a.txt, in windows of 256 (consecutive)."
 std::string measurement_sentence(const Result& result);
@@ -29,7 +33,7 @@ std::string_view verdict_name(Verdict verdict);  // "pass" | "cannot tell" | "fa
 struct Column {
   std::string_view title;
   bool numeric;  // aligned to the right
-  std::string (*cell)(const ModelResult& model, const Result& result);
+  std::function<std::string(const ModelResult& model, const Result& result)> cell;
 };
 
 // A column without a figure for any model is left out by table_columns().

@@ -1,17 +1,39 @@
-// The decision a release hangs on: is the perplexity ratio to the source within budget?
+// The decisions a release hangs on: is what separates a model from the source within budget?
 #pragma once
 
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string_view>
+
 #include "core/base/statistics.h"
+#include "eval/clusters.h"
+#include "eval/eval.h"
 #include "eval/result.h"
+#include "eval/score.h"
 
 namespace regroup::eval {
 
-// `difference` is the paired difference to the source, nats per token. Pass: the one-sided upper confidence
-// bound of exp(difference) is at most the budget. Fail: the one-sided lower bound is above it. Neither, or
-// fewer than two clusters: cannot tell.
+// What a budget can be given for.
+struct GateKind {
+  std::string_view key, flag;          // in JSON; on the command line
+  std::string_view subject, expected;  // "the … of MODEL"; what a budget looks like
+  bool at_least;                       // the budget is a floor; else a ceiling
+  bool logarithmic;                    // decided on the logarithm of figure and budget
+  std::optional<double> Options::*budget;
+  bool (*valid)(double budget);
+  // Of the figure or its logarithm.
+  Estimate (*estimate)(const Scores& scores, const Scores& source, const Clusters& clusters);
+};
+
+std::span<const GateKind> gate_kinds();
+const GateKind& kind_of(const Gate& gate);
+
+// `estimate` is that of the gate's kind. Pass: the one-sided confidence bound nearer to the wrong side of the
+// budget is within it. Fail: the other bound is beyond it. Neither, or fewer than two clusters: cannot tell.
 //
-// more_tokens assumes that errors shrink with the square root of the text and that the difference stays; it
-// is the number with which the decision falls in four of five cases. Empty when no number can be given.
-GateDecision decide(const Estimate& difference, const Gate& gate);
+// more_tokens assumes that errors shrink with the square root of the text and that the figure stays; it is
+// the number with which the decision falls in four of five cases. Empty when no number can be given.
+GateDecision decide(const Estimate& estimate, const Gate& gate);
 
 }  // namespace regroup::eval

@@ -102,7 +102,7 @@ Inputs open_inputs(const Options& options) {
   inputs.stream_tokens = std::ssize(inputs.stream.tokens);
   if (options.max_tokens > 0 && options.max_tokens + 1 < inputs.stream_tokens)
     inputs.stream.tokens.resize(static_cast<std::size_t>(options.max_tokens + 1));
-  inputs.windows = conventions().front().windows(std::ssize(inputs.stream.tokens), inputs.window);
+  inputs.windows = convention(options.convention).windows(std::ssize(inputs.stream.tokens), inputs.window);
   return inputs;
 }
 

@@ -13,6 +13,10 @@ Json report_json(const Result& result);
 
 std::string report_markdown(const Result& result);
 
+// A test case for each gate of each model: passed, a failure, or, where it cannot be told, an error. Needs a
+// gate.
+std::string report_junit(const Result& result);
+
 // One self-contained page: no script, no network, light and dark, for a phone and for paper.
 std::string report_html(const Result& result);
 

@@ -10,6 +10,7 @@
 #include "core/report/html.h"
 #include "eval/charts.h"
 #include "eval/findings.h"
+#include "eval/gate.h"
 #include "eval/report.h"
 #include "eval/text.h"
 
@@ -73,13 +74,14 @@ std::string difference_section(const Result& result) {
     lanes.push_back({model.facts.name, with_error(*model.difference, 4, true) + " nats",
                      model.difference->value, model.difference->interval});
   std::vector<double> marks = {0};
-  if (result.gate) marks.push_back(std::log(result.gate->max_ppl_ratio));
+  const auto gate = std::ranges::find(result.gates, std::size_t{0}, &Gate::kind);
+  if (gate != result.gates.end()) marks.push_back(std::log(gate->budget));
   Axis axis = axis_around(lanes, marks);
   for (const double at : round_ticks(axis.low, axis.high))
     axis.ticks.push_back({at, std::abs(at) < 1e-12 ? "source" : fmt::format("{:+.3g}", at)});
   axis.reference = Tick{0, ""};
-  if (result.gate)
-    axis.budget = Tick{marks.back(), fmt::format("budget: ratio {:.6g}", result.gate->max_ppl_ratio)};
+  if (gate != result.gates.end())
+    axis.budget = Tick{marks.back(), fmt::format("budget: ratio {:.6g}", gate->budget)};
   return "<p class=\"soft\">Nats per token above the source, on the same tokens. The errors are of the "
          "paired "
          "difference: what is hard for both cancels. Bars are " +
@@ -137,12 +139,12 @@ std::string method_section(const Result& result) {
                                            grouped(result.windows), result.batch, html_escape(result.dtype),
                                            html_escape(result.device)));
   html += html_entry("Errors", html_escape(result.cluster_summary));
-  if (result.gate)
+  for (const Gate& gate : result.gates)
     html += html_entry(
-        "Gate",
-        fmt::format("Pass when the upper one-sided {} bound of the perplexity ratio is at most {:.6g}; "
-                    "fail when the lower one is above it; else it cannot be told.",
-                    confidence_text(result.gate->confidence), result.gate->max_ppl_ratio));
+        "Gate", fmt::format("Pass when the one-sided {} bound of the {} is within {:.6g}, {} it; fail when "
+                            "the other bound is beyond it; else it cannot be told.",
+                            confidence_text(gate.confidence), kind_of(gate).subject, gate.budget,
+                            kind_of(gate).at_least ? "at least" : "at most"));
   return html + "</dl>\n";
 }
 
@@ -209,9 +211,13 @@ std::string header(const Result& result) {
   std::string list;
   for (const ModelResult& model : compared(result)) {
     if (finding(model, result) != headline(result)) list += item(finding(model, result), "");
-    if (model.gate && decision_sentence(model, result) != headline(result))
-      list += item(decision_sentence(model, result), verdict_class(model.gate->verdict));
-    if (!advice_sentence(model).empty()) list += item(advice_sentence(model), "cannot-tell");
+    if (!model.statistics.empty()) list += item(divergence_sentence(model), "");
+    for (std::size_t gate = 0; gate < model.gates.size(); ++gate) {
+      const GateDecision& decision = model.gates[gate];
+      if (decision_sentence(model, result, gate) != headline(result))
+        list += item(decision_sentence(model, result, gate), verdict_class(decision.verdict));
+      if (!advice_sentence(decision).empty()) list += item(advice_sentence(decision), "cannot-tell");
+    }
   }
   return html + (list.empty() ? "" : "<ul>\n" + list + "</ul>\n") + "</header>\n";
 }

@@ -2,7 +2,9 @@
 
 #include "core/base/version.h"
 #include "eval/findings.h"
+#include "eval/gate.h"
 #include "eval/report.h"
+#include "eval/statistics.h"
 
 namespace regroup::eval {
 namespace {
@@ -25,7 +27,20 @@ Json text_or_null(const std::string& text) {
   return text.empty() ? Json() : Json(text);
 }
 
-Json json_of(const ModelResult& model, bool is_source) {
+// Null for the source.
+Json statistics_json(const ModelResult& model) {
+  if (model.statistics.empty()) return {};
+  Json json = Json::object();
+  for (std::size_t i = 0; i < model.statistics.size(); ++i)
+    json[std::string(statistics()[i].key)] = json_of(model.statistics[i]);
+  json["kl_percentiles"] = Json::array();
+  for (const Quantile& each : model.kl_quantiles)
+    json["kl_percentiles"].push_back({{"percent", 100 * each.probability}, {"value", each.value}});
+  return json;
+}
+
+Json json_of(const ModelResult& model, const Result& result) {
+  const bool is_source = &model == &result.models.front();
   const ModelFacts& facts = model.facts;
   Json json = {{"name", facts.name},
                {"path", facts.path.string()},
@@ -46,10 +61,15 @@ Json json_of(const ModelResult& model, bool is_source) {
                {"difference", json_of(model.difference)},
                {"perplexity_ratio", json_of(model.ratio)},
                {"along", model.along}};
-  if (model.gate)
-    json["gate"] = {{"verdict", verdict_name(model.gate->verdict)},
-                    {"ratio_bounds", json_of(model.gate->bounds)},
-                    {"more_tokens", model.gate->more_tokens ? Json(*model.gate->more_tokens) : Json()}};
+  json["statistics"] = statistics_json(model);
+  json["gates"] = Json::array();
+  for (std::size_t i = 0; i < model.gates.size(); ++i) {
+    const GateDecision& gate = model.gates[i];
+    json["gates"].push_back({{"key", kind_of(result.gates[i]).key},
+                             {"verdict", verdict_name(gate.verdict)},
+                             {"bounds", json_of(gate.bounds)},
+                             {"more_tokens", gate.more_tokens ? Json(*gate.more_tokens) : Json()}});
+  }
   return json;
 }
 
@@ -79,7 +99,7 @@ Json run_json(const Result& result) {
 
 Json report_json(const Result& result) {
   Json json = {{"format", "regroup-eval"},
-               {"format_version", 1},
+               {"format_version", 2},
                {"version", version()},
                {"commit", commit()},
                {"headline", headline(result)},
@@ -97,13 +117,12 @@ Json report_json(const Result& result) {
                  {"summary", result.cluster_summary},
                  {"confidence", result.confidence}}},
                {"segment_ends", result.segment_ends}};
-  if (result.gate)
-    json["gate"] = {{"max_ppl_ratio", result.gate->max_ppl_ratio},
-                    {"confidence", result.gate->confidence},
-                    {"verdict", verdict_name(*result.verdict)}};
+  if (result.verdict) {
+    json["gate"] = {{"confidence", result.confidence}, {"verdict", verdict_name(*result.verdict)}};
+    for (const Gate& gate : result.gates) json["gate"][std::string(kind_of(gate).key)] = gate.budget;
+  }
   json["models"] = Json::array();
-  for (const ModelResult& model : result.models)
-    json["models"].push_back(json_of(model, &model == &result.models.front()));
+  for (const ModelResult& model : result.models) json["models"].push_back(json_of(model, result));
   json["run"] = run_json(result);
   return json;
 }

@@ -57,7 +57,10 @@ std::vector<std::string> sentences(const Result& result) {
   for (const ModelResult& model : result.models)
     if (model.difference) all.push_back(finding(model, result));
   for (const ModelResult& model : result.models)
-    if (model.gate) all.push_back(joined(decision_sentence(model, result), advice_sentence(model)));
+    if (!model.statistics.empty()) all.push_back(divergence_sentence(model));
+  for (const ModelResult& model : result.models)
+    for (std::size_t gate = 0; gate < model.gates.size(); ++gate)
+      all.push_back(joined(decision_sentence(model, result, gate), advice_sentence(model.gates[gate])));
   return all;
 }
 

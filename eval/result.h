@@ -20,16 +20,21 @@ struct Figure {
   std::optional<Interval> interval = {};
 };
 
+struct Quantile {
+  double probability = 0, value = 0;
+};
+
 enum class Verdict { kPass, kCannotTell, kFail };  // from best to worst
 
 struct Gate {
-  double max_ppl_ratio = 1;
+  double budget = 1;
   double confidence = 0.95;
+  std::size_t kind = 0;  // a row of gate_kinds()
 };
 
 struct GateDecision {
   Verdict verdict = Verdict::kCannotTell;
-  std::optional<Interval> bounds = {};           // one-sided confidence bounds of the perplexity ratio
+  std::optional<Interval> bounds = {};           // one-sided confidence bounds of the gate's figure
   std::optional<std::int64_t> more_tokens = {};  // kCannotTell: with so many more it would likely be decided
 };
 
@@ -51,10 +56,12 @@ struct ModelResult {
   Figure nats = {}, perplexity = {};  // per token
   std::optional<Figure> bits_per_byte = {};
   std::optional<Figure> difference =
-      {};                            // to the source, nats per token, errors paired; absent for the source
-  std::optional<Figure> ratio = {};  // of perplexities: exp(difference)
-  std::vector<double> along = {};    // nats per token, or the difference to the source, in each segment
-  std::optional<GateDecision> gate = {};
+      {};                               // to the source, nats per token, errors paired; absent for the source
+  std::optional<Figure> ratio = {};     // of perplexities: exp(difference)
+  std::vector<double> along = {};       // nats per token, or the difference to the source, in each segment
+  std::vector<Figure> statistics = {};  // rows of statistics(); empty for the source
+  std::vector<Quantile> kl_quantiles = {};  // with them
+  std::vector<GateDecision> gates = {};     // of Result::gates, in their order
 };
 
 struct DataFile {
@@ -79,8 +86,8 @@ struct Result {
   double confidence = 0.95;
   std::vector<std::int64_t> segment_ends;  // in scored tokens; what ModelResult::along is over
 
-  std::optional<Gate> gate;
-  std::optional<Verdict> verdict;  // the worst of all models
+  std::vector<Gate> gates;
+  std::optional<Verdict> verdict;  // the worst of all models and gates
 
   std::string dtype, device, date;
   int threads = 0;

@@ -18,11 +18,11 @@ void require_tokens(std::int64_t tokens, std::int64_t needed) {
                    .remedy = "Give more text, or a shorter window"});
 }
 
-void require_length(std::int64_t length) {
-  if (length < 1)
+void require_length(std::int64_t length, std::int64_t least = 1) {
+  if (length < least)
     throw UserError({.where = "data",
-                     .what = "a window without tokens",
-                     .expected = "a window of at least 1",
+                     .what = "a window without a token to predict",
+                     .expected = "a window of at least " + std::to_string(least),
                      .found = std::to_string(length)});
 }
 
@@ -35,6 +35,29 @@ std::vector<Window> consecutive_windows(std::int64_t tokens, std::int64_t window
   std::vector<Window> windows;
   for (std::int64_t begin = 0; begin < inputs; begin += window)
     windows.push_back({begin, std::min(window, inputs - begin)});
+  return windows;
+}
+
+std::vector<Window> whole_blocks(std::int64_t tokens, std::int64_t window) {
+  require_length(window, 2);
+  require_tokens(tokens, window);
+  std::vector<Window> windows;
+  for (std::int64_t begin = 0; begin + window <= tokens; begin += window)
+    windows.push_back({.begin = begin, .length = window - 1});
+  return windows;
+}
+
+std::vector<Window> strided_windows(std::int64_t tokens, std::int64_t window, std::int64_t stride) {
+  require_length(window, 2);
+  require_tokens(tokens, 2);
+  check(stride >= 1 && stride < window, "neighbours overlap, or a token would be no target");
+  std::vector<Window> windows;
+  std::int64_t scored = 1;  // the tokens before this one are done; the first is no target
+  for (std::int64_t begin = 0; scored < tokens; begin += stride) {
+    const std::int64_t end = std::min(begin + window, tokens);
+    windows.push_back({.begin = begin, .length = end - begin - 1, .skip = scored - begin - 1});
+    scored = end;
+  }
   return windows;
 }
 

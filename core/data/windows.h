@@ -10,12 +10,24 @@ namespace regroup::data {
 
 struct Window {
   std::int64_t begin = 0, length = 0;
+  std::int64_t skip = 0;  // inputs at the front whose targets are not scored: context alone
+  std::int64_t scored() const { return length - skip; }
   bool operator==(const Window&) const = default;
 };
 
 // Evaluation: inputs [iW, min((i+1)W, N-1)) for all i, so that every token but the stream's first is a target
 // exactly once. UserError unless `tokens`, N, is at least 2.
 std::vector<Window> consecutive_windows(std::int64_t tokens, std::int64_t window);
+
+// Disjoint blocks of `window` >= 2 tokens [iW, iW+W), each a window of its own whose first token is no
+// target; an incomplete last block is left out. UserError unless there is one block (GPTQ, opt.py: opt_eval).
+std::vector<Window> whole_blocks(std::int64_t tokens, std::int64_t window);
+
+// Blocks of `window` >= 2 tokens that start `stride` tokens apart, 1 <= stride < window, until one reaches
+// the end; each scores what the one before did not reach, so that every token but the stream's first is a
+// target exactly once. UserError unless `tokens` is at least 2 (Hugging Face, "Perplexity of fixed-length
+// models").
+std::vector<Window> strided_windows(std::int64_t tokens, std::int64_t window, std::int64_t stride);
 
 // Training: the order of inputs as a pure function of (seed, position), so that a resumed run needs no state.
 // An epoch is disjoint windows of length T, one after the other from a random offset in [0, T), in a random

@@ -64,6 +64,20 @@ TEST(Clusters, AreBlocksWhereOneDocumentOutweighsTheRest) {
       << clusters.summary;
 }
 
+TEST(Clusters, ContextBelongsToNone) {
+  Starts starts;
+  for (std::int64_t d = 0; d < 40; ++d) starts.push_back(10 * d);
+  const Clusters documents = choose_clusters(data::strided_windows(400, 20, 10), starts);
+  EXPECT_EQ(documents.unit, "document");
+  ASSERT_EQ(documents.ends.size(), 40u);
+  EXPECT_EQ(documents.ends.front(), 9);
+  EXPECT_EQ(documents.ends.back(), 399);
+  const Clusters blocks = choose_clusters(data::strided_windows(400, 20, 10), Starts{0});
+  EXPECT_EQ(blocks.unit, "block");
+  EXPECT_EQ(blocks.ends.front(), 19);
+  EXPECT_EQ(blocks.ends.back(), 399);
+}
+
 TEST(Clusters, CountOnlyDocumentsWithScoredTokens) {
   Starts starts;
   for (std::int64_t d = 0; d < 60; ++d) starts.push_back(10 * d);

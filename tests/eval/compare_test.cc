@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "eval/eval.h"
 #include "eval/gate.h"
+#include "eval/statistics.h"
 #include "tests/eval/sample_result.h"
 
 namespace regroup::eval {
@@ -35,7 +37,7 @@ TEST(Compare, BitsPerByteAreOfTheWholeText) {
   EXPECT_DOUBLE_EQ(result.models[0].bits_per_byte->error.value(), 1 * 2 / (std::log(2.) * 12));
   for (ModelResult& model : result.models) model.bits_per_byte.reset();
   result.stream_tokens = 100;  // only its beginning was scored
-  compare_models(kTwo, equal_clusters(2, 1), result);
+  compare_models(scores_of(kTwo), equal_clusters(2, 1), result);
   EXPECT_FALSE(result.models[0].bits_per_byte.has_value());
 }
 
@@ -55,6 +57,60 @@ TEST(Compare, OneClusterClaimsNoError) {
   EXPECT_FALSE(result.models[1].difference->error.has_value());
   EXPECT_FALSE(result.models[1].ratio->interval.has_value());
   EXPECT_EQ(result.verdict, Verdict::kCannotTell);
+}
+
+// 200 tokens: the model is 0.1 nats above the source, its divergence is 0.05 or 0.15, and every fourth first
+// choice is another.
+std::vector<Scores> divergent_scores() {
+  std::vector<Scores> scores(2);
+  for (int i = 0; i < 200; ++i) {
+    scores[0].nats.push_back(1 + i % 3);
+    scores[1].nats.push_back(1.1 + i % 3);
+    scores[0].top.push_back(i);
+    scores[1].top.push_back(i % 4 == 0 ? i + 1 : i);
+    scores[1].kl.push_back(i % 2 == 0 ? 0.05 : 0.15);
+  }
+  return scores;
+}
+
+TEST(Statistics, FollowFromTheTokens) {
+  const Result result = sample_result(divergent_scores(), equal_clusters(50, 4), {});
+  const ModelResult& model = result.models[1];
+  ASSERT_EQ(model.statistics.size(), 4u);
+  EXPECT_TRUE(result.models[0].statistics.empty());
+  EXPECT_NEAR(model.statistics[0].value, 0.1, 1e-12);
+  EXPECT_DOUBLE_EQ(model.statistics[1].value, 0.75);
+  double sum = 0, squares = 0;
+  for (int i = 0; i < 200; ++i) {
+    const double change = std::exp(-1.1 - i % 3) - std::exp(-1. - i % 3);
+    sum += change / 200;
+    squares += change * change / 200;
+  }
+  EXPECT_NEAR(model.statistics[2].value, sum, 1e-12);
+  EXPECT_NEAR(model.statistics[3].value, std::sqrt(squares), 1e-12);
+  EXPECT_NEAR(model.statistics[3].error.value(), 0.00095, 0.0009);
+  ASSERT_EQ(model.kl_quantiles.size(), 6u);
+  EXPECT_NEAR(model.kl_quantiles[0].value, 0.1, 1e-12);  // between the halves
+  EXPECT_EQ(model.kl_quantiles[5].value, 0.15);
+}
+
+TEST(Statistics, ErrorsRespectClusters) {
+  std::vector<Scores> scores = divergent_scores();
+  for (int i = 0; i < 200; ++i) scores[1].kl[static_cast<std::size_t>(i)] = i / 20 % 2 == 0 ? 0.05 : 0.15;
+  const auto error = [&](std::int64_t clusters, std::int64_t size) {
+    return sample_result(scores, equal_clusters(clusters, size), {}).models[1].statistics[0].error.value();
+  };
+  EXPECT_NEAR(error(200, 1), 0.05 / std::sqrt(199.), 1e-12);
+  EXPECT_NEAR(error(10, 20), 0.05 / std::sqrt(9.), 1e-12);
+}
+
+TEST(Statistics, QuantilesInterpolate) {
+  std::vector<double> values;
+  for (int i = 1000; i >= 0; --i) values.push_back(i);
+  const std::vector<Quantile> quantiles = upper_quantiles(values);
+  EXPECT_NEAR(quantiles[0].value, 500, 1e-9);
+  EXPECT_NEAR(quantiles[4].value, 999, 1e-9);
+  EXPECT_NEAR(upper_quantiles(std::vector<double>{1, 2})[1].value, 1.9, 1e-12);
 }
 
 Estimate estimate(double mean, double error, std::int64_t clusters = 41) {
@@ -104,6 +160,41 @@ TEST(Gate, TakesTheWorstOfAllModels) {
   EXPECT_EQ(verdict(4), std::pair(Verdict::kFail, 1));
   std::swap(nats[1], nats[3]);  // the worst first
   EXPECT_EQ(verdict(4), std::pair(Verdict::kFail, 1));
+}
+
+// The kinds by their keys: what a budget means does not depend on the order of the rows.
+Gate gate_of(std::string_view key, double budget) {
+  const auto kinds = gate_kinds();
+  const auto row = std::ranges::find(kinds, key, &GateKind::key);
+  return {.budget = budget, .confidence = 0.95, .kind = static_cast<std::size_t>(row - kinds.begin())};
+}
+
+TEST(Gate, MeasuresDivergenceOnItsOwnScale) {
+  const Gate gate = gate_of("max_kl", 0.02);
+  EXPECT_EQ(decide(estimate(0.02 - 1.684 * 0.001, 0.001), gate).verdict, Verdict::kPass);
+  EXPECT_EQ(decide(estimate(0.02, 0.001), gate).verdict, Verdict::kCannotTell);
+  EXPECT_EQ(decide(estimate(0.02 + 1.684 * 0.001, 0.001), gate).verdict, Verdict::kFail);
+}
+
+TEST(Gate, ALowerBudgetIsForTheLowerBound) {
+  const Gate gate = gate_of("min_same_top", 0.95);
+  EXPECT_EQ(decide(estimate(0.95 + 1.684 * 0.01, 0.01), gate).verdict, Verdict::kPass);
+  EXPECT_EQ(decide(estimate(0.95 + 1.683 * 0.01, 0.01), gate).verdict, Verdict::kCannotTell);
+  EXPECT_EQ(decide(estimate(0.95 - 1.683 * 0.01, 0.01), gate).verdict, Verdict::kCannotTell);
+  EXPECT_EQ(decide(estimate(0.95 - 1.684 * 0.01, 0.01), gate).verdict, Verdict::kFail);
+  EXPECT_NEAR(decide(estimate(0.9, 0.01), gate).bounds->low, 0.9 - 0.016839, 1e-5);
+}
+
+TEST(Gate, EveryBudgetIsHeard) {
+  std::vector<Scores> scores = divergent_scores();
+  const auto verdict = [&](const std::vector<Gate>& gates) {
+    return sample_result(scores, equal_clusters(50, 4), gates).verdict.value();
+  };
+  const Gate ratio{1.5, 0.95}, kl = gate_of("max_kl", 0.5), top = gate_of("min_same_top", 0.5);
+  EXPECT_EQ(verdict({ratio, kl, top}), Verdict::kPass);
+  EXPECT_EQ(verdict({ratio, gate_of("max_kl", 0.01), top}), Verdict::kFail);
+  EXPECT_EQ(verdict({ratio, kl, gate_of("min_same_top", 0.99)}), Verdict::kFail);
+  EXPECT_EQ(verdict({Gate{1.0001, 0.95}, kl, top}), Verdict::kFail);
 }
 
 TEST(Gate, WithoutABudgetAlwaysExitsZero) {

@@ -8,6 +8,7 @@
 #include "core/base/json.h"
 #include "core/base/random.h"
 #include "core/data/formats.h"
+#include "eval/convention.h"
 #include "eval/eval.h"
 #include "eval/inputs.h"
 #include "tests/support/expect_error.h"
@@ -69,7 +70,20 @@ TEST_F(Evaluate, AModelIsNoDifferentFromItself) {
   const Result result = evaluate(options_);
   EXPECT_EQ(result.models[1].difference->value, 0);
   EXPECT_EQ(result.models[1].difference->error, 0.);
+  EXPECT_EQ(result.models[1].statistics[0].value, 0);  // KL
+  EXPECT_EQ(result.models[1].statistics[1].value, 1);  // same top
   EXPECT_EQ(exit_code(result), 0);
+}
+
+TEST_F(Evaluate, GatesTheDistributions) {
+  options_.max_kl = 1e-6;
+  EXPECT_EQ(exit_code(evaluate(options_)), 1);  // another model
+  options_.max_kl.reset();
+  options_.min_same_top = 0.99;
+  EXPECT_EQ(exit_code(evaluate(options_)), 1);
+  options_.models = {options_.source};
+  options_.max_kl = 0;
+  EXPECT_EQ(exit_code(evaluate(options_)), 0);
 }
 
 TEST_F(Evaluate, AWorseModelFailsTheGate) {
@@ -84,7 +98,9 @@ TEST_F(Evaluate, AWorseModelFailsTheGate) {
 }
 
 TEST_F(Evaluate, WritesWhatItFoundAndTheSameAgain) {
+  options_.max_ppl_ratio = 1000;
   options_.report = folder_ / "r.html";
+  options_.junit = folder_ / "r.xml";
   options_.json = folder_ / "r.json";
   options_.markdown = folder_ / "r.md";
   options_.per_token = folder_ / "r.npy";
@@ -94,6 +110,7 @@ TEST_F(Evaluate, WritesWhatItFoundAndTheSameAgain) {
   EXPECT_EQ(json["models"][0]["config_sha256"].get<std::string>().size(), 64u);
   EXPECT_EQ(json["models"][0]["weights_sha256"].get<std::string>().size(), 64u);
   EXPECT_NE(json["models"][0]["weights_sha256"], json["models"][1]["weights_sha256"]);
+  EXPECT_CONTAINS(read_text(options_.junit), "tests=\"1\" failures=\"0\" errors=\"0\"");
   const std::string npy = read_text(options_.per_token);
   EXPECT_EQ(npy.size(), 128 + 2 * 200 * 8u);
   EXPECT_CONTAINS(npy, "'shape': (2, 200)");
@@ -133,6 +150,21 @@ TEST_F(Evaluate, LimitsTheTokens) {
   EXPECT_EQ(result.stream_tokens, 201);
   options_.max_tokens = 1000;
   EXPECT_EQ(evaluate(options_).scored_tokens, 200);
+}
+
+TEST_F(Evaluate, TheConventionSaysWhatIsScored) {
+  const auto scored = [&](const char* name) {
+    options_.convention = name;
+    const Result result = evaluate(options_);
+    EXPECT_EQ(result.convention, name);
+    return result.scored_tokens;
+  };
+  EXPECT_EQ(scored("consecutive"), 200);
+  EXPECT_EQ(scored("gptq"), 12 * 15);
+  EXPECT_EQ(scored("hf-strided"), 200);
+  options_.convention = "folklore";
+  EXPECT_CONTAINS(refusal(),
+                  "--convention: no such convention: expected one of consecutive, gptq, hf-strided");
 }
 
 TEST_F(Evaluate, TheWindowIsWhatTheModelsCanTake) {
@@ -182,9 +214,18 @@ TEST_F(Evaluate, RefusesAGateThatMeansNothing) {
   options_.models = {folder_ / "model"};
   for (const double ratio : {0., -1., std::nan("")}) {
     options_.max_ppl_ratio = ratio;
-    EXPECT_CONTAINS(refusal(), "not a ratio of perplexities");
+    EXPECT_CONTAINS(refusal(), "not a budget for the perplexity ratio");
   }
   options_.max_ppl_ratio.reset();
+  options_.junit = folder_ / "r.xml";
+  EXPECT_CONTAINS(refusal(), "--junit: has no gate to report");
+  options_.junit.clear();
+  options_.max_kl = -0.1;
+  EXPECT_CONTAINS(refusal(), "--max-kl: not a budget");
+  options_.max_kl.reset();
+  options_.min_same_top = 95;
+  EXPECT_CONTAINS(refusal(), "--min-same-top: not a budget");
+  options_.min_same_top.reset();
   for (const double confidence : {0., 0.5, 1., 95.}) {
     options_.confidence = confidence;
     EXPECT_CONTAINS(refusal(), "--confidence: not a confidence");
@@ -222,6 +263,22 @@ TEST(EvaluateParity, EveryTokenIsThatOfTransformers) {
   }
   EXPECT_LT(largest, 1e-4);
   EXPECT_TRUE(result.models[0].bits_per_byte.has_value());
+}
+
+// Each convention against the loop that it is named after, run with HF transformers.
+TEST(EvaluateParity, ConventionsAreTheirPeers) {
+  const fs::path golden = fs::path(kRoot) / "tests/goldens/eval";
+  const Json expected = read_json(golden / "perplexities.json");
+  Options options;
+  options.source = fs::path(kRoot) / "demo/kjv-mha";
+  options.data = {golden / "text.txt"};
+  options.window = expected["window"];
+  for (const Convention& each : conventions()) {
+    if (each.name == "consecutive") continue;  // token by token, above
+    options.convention = each.name;
+    const double theirs = expected["perplexities"][options.convention];
+    EXPECT_NEAR(evaluate(options).models[0].perplexity.value / theirs, 1, 1e-5) << each.name;
+  }
 }
 
 }  // namespace

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <boost/property_tree/ptree.hpp>
+#include <boost/property_tree/xml_parser.hpp>
 #include <cmath>
+#include <sstream>
 #include <string>
 
 #include "core/base/random.h"
@@ -74,22 +77,22 @@ TEST(Findings, TheHeadlineIsTheVerdictOfTheWorst) {
   const Result open =
       sample_result({{1, 2, 3, 4}, {1.5, 1.5, 3.5, 3.6}}, equal_clusters(4, 1), Gate{1.02, 0.95});
   EXPECT_TRUE(headline(open).starts_with("Cannot tell: the perplexity ratio of a is ")) << headline(open);
-  EXPECT_TRUE(contains(advice_sentence(open.models[1]), " more tokens of this kind would likely decide."));
+  EXPECT_TRUE(
+      contains(advice_sentence(open.models[1].gates[0]), " more tokens of this kind would likely decide."));
   for (const std::string& text : {terminal_text(open), report_markdown(open), report_html(open)})
-    EXPECT_TRUE(contains(text, advice_sentence(open.models[1])));
+    EXPECT_TRUE(contains(text, advice_sentence(open.models[1].gates[0])));
 }
 
 TEST(Findings, AdviceIsForWhatCannotBeTold) {
-  EXPECT_EQ(advice_sentence(noisy_result({0.001}, Gate{1.02, 0.95}).models[1]), "");
-  ModelResult model;
-  model.gate = GateDecision{.bounds = Interval{1, 2}, .more_tokens = 187'137};
-  EXPECT_EQ(advice_sentence(model), "About 190,000 more tokens of this kind would likely decide.");
-  model.gate->more_tokens = 7;
-  EXPECT_EQ(advice_sentence(model), "About 7 more tokens of this kind would likely decide.");
-  model.gate->more_tokens.reset();
-  EXPECT_TRUE(contains(advice_sentence(model), "it lies on the budget"));
-  model.gate->bounds.reset();
-  EXPECT_TRUE(contains(advice_sentence(model), "at least two windows"));
+  EXPECT_EQ(advice_sentence(noisy_result({0.001}, Gate{1.02, 0.95}).models[1].gates[0]), "");
+  GateDecision decision{.bounds = Interval{1, 2}, .more_tokens = 187'137};
+  EXPECT_EQ(advice_sentence(decision), "About 190,000 more tokens of this kind would likely decide.");
+  decision.more_tokens = 7;
+  EXPECT_EQ(advice_sentence(decision), "About 7 more tokens of this kind would likely decide.");
+  decision.more_tokens.reset();
+  EXPECT_TRUE(contains(advice_sentence(decision), "it lies on the budget"));
+  decision.bounds.reset();
+  EXPECT_TRUE(contains(advice_sentence(decision), "at least two windows"));
 }
 
 TEST(Findings, WithoutAGateTheHeadlineIsTheNearestModel) {
@@ -100,11 +103,13 @@ TEST(Findings, WithoutAGateTheHeadlineIsTheNearestModel) {
 }
 
 TEST(Reports, EveryOutputNamesTheConvention) {
-  const Result result = noisy_result({0.05});
-  for (const std::string& text :
-       {terminal_text(result), report_markdown(result), report_html(result), to_text(report_json(result))})
-    for (const Convention& convention : conventions())
-      EXPECT_TRUE(contains(text, std::string(convention.name)));
+  Result result = noisy_result({0.05}, Gate{1.02, 0.95});
+  for (const Convention& each : conventions()) {
+    result.convention = each.name;
+    for (const std::string& text : {terminal_text(result), report_markdown(result), report_html(result),
+                                    to_text(report_json(result)), report_junit(result)})
+      EXPECT_TRUE(contains(text, std::string(each.name))) << text;
+  }
 }
 
 TEST(Reports, TheTerminalTableIsAligned) {
@@ -130,7 +135,7 @@ TEST(Reports, JsonHoldsAllFiguresAtFullPrecision) {
   EXPECT_EQ(json["models"][1]["difference"]["value"].get<double>(), result.models[1].difference->value);
   EXPECT_EQ(json["models"][1]["perplexity_ratio"]["interval"][1].get<double>(),
             result.models[1].ratio->interval->high);
-  EXPECT_EQ(json["models"][1]["gate"]["verdict"], "pass");
+  EXPECT_EQ(json["models"][1]["gates"][0]["verdict"], "pass");
   EXPECT_EQ(json["gate"]["max_ppl_ratio"], 1.1);
   EXPECT_EQ(json["data"]["files"][0]["sha256"], std::string(64, 'f'));
   EXPECT_EQ(parse_json(to_text(json), "report"), json);
@@ -153,6 +158,67 @@ TEST(Reports, WithoutErrorsNothingIsClaimed) {
   EXPECT_EQ(report_json(result)["models"][1]["difference"]["standard_error"], nullptr);
   EXPECT_TRUE(contains(terminal_text(result), "± ?"));
   EXPECT_TRUE(contains(report_html(result), "Cannot tell: the text is too short to claim an error"));
+}
+
+TEST(Reports, EveryOutputSaysHowFarTheDistributionsAre) {
+  std::vector<Scores> scores(2);
+  for (int i = 0; i < 100; ++i) {
+    scores[0].nats.push_back(1);
+    scores[1].nats.push_back(1.5);
+    scores[0].top.push_back(1);
+    scores[1].top.push_back(i % 4 == 0 ? 1 : 2);
+    scores[1].kl.push_back(0.125);
+  }
+  const Result result = sample_result(scores, equal_clusters(10, 10), {});
+  const std::string sentence = divergence_sentence(result.models[1]);
+  EXPECT_TRUE(contains(sentence, "a beside the source: KL to source 0.12500 ± 0.00000; same top, % 25.00 ± "))
+      << sentence;
+  EXPECT_TRUE(contains(sentence, "KL by percentile: 50% 0.125, ")) << sentence;
+  for (const std::string& text : {terminal_text(result), report_markdown(result), report_html(result)})
+    EXPECT_TRUE(contains(text, sentence));
+  const Json json = report_json(result)["models"];
+  EXPECT_EQ(json[0]["statistics"], nullptr);
+  EXPECT_EQ(json[1]["statistics"]["kl_divergence"]["value"], 0.125);
+  EXPECT_EQ(json[1]["statistics"]["same_top"]["value"], 0.25);
+  EXPECT_EQ(json[1]["statistics"]["kl_percentiles"][5]["percent"], 100);
+}
+
+// The test cases of a parsed report: name, and "pass" or what it holds.
+std::vector<std::pair<std::string, std::string>> test_cases(const std::string& xml) {
+  std::istringstream text(xml);
+  boost::property_tree::ptree tree;
+  boost::property_tree::read_xml(text, tree);
+  std::vector<std::pair<std::string, std::string>> cases;
+  for (const auto& [name, child] : tree.get_child("testsuites.testsuite")) {
+    if (name != "testcase") continue;
+    std::string what = "pass";
+    for (const auto& [inner, complaint] : child)
+      if (inner != "<xmlattr>") what = inner + ": " + complaint.get<std::string>("<xmlattr>.message");
+    cases.emplace_back(
+        child.get<std::string>("<xmlattr>.classname") + " " + child.get<std::string>("<xmlattr>.name"), what);
+  }
+  return cases;
+}
+
+TEST(Junit, EveryGateOfEveryModelIsATestCase) {
+  const Result result = noisy_result({0.001, 0.5, std::log(1.02)}, Gate{1.02, 0.95});
+  const std::string xml = report_junit(result);
+  const auto cases = test_cases(xml);
+  ASSERT_EQ(cases.size(), 3u);
+  EXPECT_EQ(cases[0], std::pair(std::string("a --max-ppl-ratio 1.02"), std::string("pass")));
+  EXPECT_EQ(cases[1].first, "b --max-ppl-ratio 1.02");
+  EXPECT_EQ(cases[1].second, "failure: " + decision_sentence(result.models[2], result));
+  EXPECT_EQ(cases[2].second, "error: " + decision_sentence(result.models[3], result) + " " +
+                                 advice_sentence(result.models[3].gates[0]));
+  EXPECT_TRUE(
+      contains(xml, R"(<testsuite name="regroup eval" tests="3" failures="1" errors="1" time="10.000">)"));
+  EXPECT_TRUE(contains(xml, R"(<property name="convention" value="consecutive"/>)"));
+}
+
+TEST(Junit, IsWellFormedWhateverTheNames) {
+  Result result = noisy_result({0.5}, Gate{1.02, 0.95});
+  result.models[1].facts.name = "<a & \"b\">\x01\n\xe9";
+  EXPECT_EQ(test_cases(report_junit(result))[0].first, "<a & \"b\">  \uFFFD --max-ppl-ratio 1.02");
 }
 
 TEST(Html, EscapesWhatComesFromUsers) {

@@ -20,10 +20,18 @@ inline Clusters equal_clusters(std::int64_t clusters, std::int64_t size) {
 }
 
 // One source and further models named a, b, …; the source keeps 8 key/value heads, the others 2.
-inline Result sample_result(const Nats& nats, const Clusters& clusters, std::optional<Gate> gate = {}) {
+inline std::vector<Scores> scores_of(const Nats& nats) {
+  std::vector<Scores> scores;
+  for (const std::vector<double>& each : nats) scores.push_back({.nats = each});
+  return scores;
+}
+
+inline Result sample_result(const std::vector<Scores>& scores, const Clusters& clusters,
+                            const std::vector<Gate>& gates) {
+  const std::size_t tokens = scores.front().nats.size();
   Result result;
-  result.gate = gate;
-  for (std::size_t m = 0; m < nats.size(); ++m) {
+  result.gates = gates;
+  for (std::size_t m = 0; m < scores.size(); ++m) {
     ModelFacts facts;
     facts.name = m == 0 ? "source" : std::string(1, static_cast<char>('a' + m - 1));
     facts.path = "models/" + facts.name;
@@ -39,7 +47,7 @@ inline Result sample_result(const Nats& nats, const Clusters& clusters, std::opt
     result.models.push_back({.facts = facts, .load_seconds = 0.5, .score_seconds = 2});
   }
   result.files.push_back({"text.txt", 1000, std::string(64, 'f')});
-  result.stream_tokens = static_cast<std::int64_t>(nats.front().size()) + 1;
+  result.stream_tokens = static_cast<std::int64_t>(tokens) + 1;
   result.documents = 1;
   result.text_bytes = 4 * result.stream_tokens;
   result.document_convention = "One document, BOS first.";
@@ -52,8 +60,13 @@ inline Result sample_result(const Nats& nats, const Clusters& clusters, std::opt
   result.device = "cpu";
   result.threads = 2;
   result.date = "2026-01-02T03:04:05Z";
-  compare_models(nats, clusters, result);
+  compare_models(scores, clusters, result);
   return result;
+}
+
+// Without divergences.
+inline Result sample_result(const Nats& nats, const Clusters& clusters, std::optional<Gate> gate = {}) {
+  return sample_result(scores_of(nats), clusters, gate ? std::vector<Gate>{*gate} : std::vector<Gate>{});
 }
 
 }  // namespace regroup::eval

@@ -31,6 +31,50 @@ TEST(ConsecutiveWindows, RefuseTooFewTokens) {
   EXPECT_CONTAINS(testing::user_error_of([] { consecutive_windows(9, 0); }), "a window of at least 1");
 }
 
+// GPTQ: nsamples = tokens // W; in each block logits [0, W-1) are held against tokens [1, W).
+TEST(WholeBlocks, LeaveOutTheFirstTokenOfEachAndTheRestOfTheStream) {
+  const std::vector<Window> expected = {{.begin = 0, .length = 3}, {.begin = 4, .length = 3}};
+  EXPECT_EQ(whole_blocks(8, 4), expected);
+  EXPECT_EQ(whole_blocks(11, 4), expected);
+  EXPECT_CONTAINS(testing::user_error_of([] { whole_blocks(3, 4); }), "expected at least 4, found 3");
+  EXPECT_CONTAINS(testing::user_error_of([] { whole_blocks(9, 1); }), "a window of at least 2");
+}
+
+// The loop of Hugging Face's guide, on positions: `end - previous_end` labels remain unmasked, and the first
+// token of a window predicts nothing.
+std::vector<std::int64_t> targets_of_the_guide(std::int64_t tokens, std::int64_t window,
+                                               std::int64_t stride) {
+  std::vector<std::int64_t> targets;
+  std::int64_t previous_end = 0;
+  for (std::int64_t begin = 0; begin < tokens; begin += stride) {
+    const std::int64_t end = std::min(begin + window, tokens);
+    for (std::int64_t label = std::max(begin + 1, previous_end); label < end; ++label)
+      targets.push_back(label);
+    previous_end = end;
+    if (end == tokens) break;
+  }
+  return targets;
+}
+
+TEST(StridedWindows, ScoreWhatTheGuideOfHuggingFaceScores) {
+  for (std::int64_t tokens = 2; tokens < 30; ++tokens)
+    for (std::int64_t length = 2; length < 33; ++length)
+      for (std::int64_t stride = 1; stride < length; ++stride) {
+        std::vector<std::int64_t> targets;
+        for (const Window& window : strided_windows(tokens, length, stride)) {
+          EXPECT_LT(window.length, length);
+          EXPECT_EQ(window.begin % stride, 0);
+          for (std::int64_t i = window.skip; i < window.length; ++i) targets.push_back(window.begin + i + 1);
+        }
+        EXPECT_EQ(targets, targets_of_the_guide(tokens, length, stride));
+        EXPECT_EQ(std::ssize(targets), tokens - 1);
+      }
+}
+
+TEST(StridedWindows, RefuseTooFewTokens) {
+  EXPECT_CONTAINS(testing::user_error_of([] { strided_windows(1, 4, 2); }), "expected at least 2, found 1");
+}
+
 std::vector<Window> epoch_of(const ShuffledWindows& windows, std::int64_t epoch, std::int64_t per_epoch) {
   std::vector<Window> all;
   for (std::int64_t i = 0; i < per_epoch; ++i) all.push_back(windows.at(epoch * per_epoch + i));

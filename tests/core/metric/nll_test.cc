@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "core/base/error.h"
+#include "core/metric/scored_rows.h"
 #include "tests/support/random_model.h"
 
 namespace regroup::metric {

@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""Compares perplexities of `regroup eval --convention NAME --json F` with the loops that the conventions are named after, run
+with HF transformers. Prints one line a report; exit code 1 beyond --tolerance (relative).
+
+    .venv/bin/pip install transformers==5.23.0 sentencepiece numpy
+    build/release/regroup eval MODEL --data TEXT --window 64 --convention gptq --json gptq.json
+    .venv/bin/python tests/oracle/perplexity_conventions.py MODEL --data TEXT --window 64 gptq.json
+
+With --golden FILE it writes the loops' perplexities there instead (tests/goldens/eval).
+"""
+import argparse
+import json
+import math
+import pathlib
+import sys
+
+import torch
+import transformers
+from eval_parity import read_tokens
+
+
+def gptq(model, ids, window):
+    """GPTQ, opt.py: opt_eval(): the mean of the blocks' mean losses."""
+    blocks = len(ids) // window
+    total = 0.0
+    for i in range(blocks):
+        batch = torch.tensor([ids[i * window:(i + 1) * window]])
+        logits = model(batch).logits[:, :-1, :]
+        loss = torch.nn.functional.cross_entropy(logits.reshape(-1, logits.size(-1)), batch[:, 1:].reshape(-1))
+        total += loss.item() * window
+    return math.exp(total / (blocks * window))
+
+
+def hf_strided(model, ids, window):
+    """transformers, docs/source/en/perplexity.md: labels before the previous end are masked by -100, and the model shifts them
+    itself. The page weights a window by its labels less one; the tokens that its loss is a mean over are one more wherever the
+    window's first label is masked, and those are counted here."""
+    stride, previous_end, total, tokens = (window + 1) // 2, 0, 0.0, 0
+    for begin in range(0, len(ids), stride):
+        end = min(begin + window, len(ids))
+        batch = torch.tensor([ids[begin:end]])
+        labels = batch.clone()
+        labels[:, :batch.size(1) - (end - previous_end)] = -100
+        scored = int((labels[:, 1:] != -100).sum())
+        total += model(batch, labels=labels).loss.item() * scored
+        tokens += scored
+        previous_end = end
+        if end == len(ids):
+            break
+    return math.exp(total / tokens)
+
+
+LOOPS = {"gptq": gptq, "hf-strided": hf_strided}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=pathlib.Path)
+    parser.add_argument("reports", nargs="*", type=pathlib.Path)
+    parser.add_argument("--data", nargs="+", type=pathlib.Path, required=True)
+    parser.add_argument("--window", type=int, required=True)
+    parser.add_argument("--no-bos", action="store_true")
+    parser.add_argument("--golden", type=pathlib.Path)
+    parser.add_argument("--tolerance", type=float, default=1e-3)
+    arguments = parser.parse_args()
+
+    ids = read_tokens(arguments.model, arguments.data, not arguments.no_bos)
+    model = transformers.AutoModelForCausalLM.from_pretrained(arguments.model, dtype=torch.float32).eval()
+    with torch.no_grad():
+        expected = {name: loop(model, ids, arguments.window) for name, loop in LOOPS.items()}
+    if arguments.golden:
+        arguments.golden.write_text(json.dumps({
+            "made_by": "tests/oracle/perplexity_conventions.py " + " ".join(sys.argv[1:]),
+            "versions": {"transformers": transformers.__version__, "torch": torch.__version__},
+            "window": arguments.window,
+            "perplexities": expected,
+        }) + "\n")
+        return 0
+    worst = 0.0
+    for file in arguments.reports:
+        report = json.loads(file.read_text())
+        name, ours = report["convention"]["name"], report["models"][0]["perplexity"]["value"]
+        relative = abs(ours / expected[name] - 1)
+        worst = max(worst, relative)
+        print(f"{name}: ours {ours:.6f}, theirs {expected[name]:.6f}, relative difference {relative:.1e}")
+    return int(not arguments.reports or worst > arguments.tolerance)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
