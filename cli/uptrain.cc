@@ -8,6 +8,7 @@
 
 #include "cli/command.h"
 #include "core/base/units.h"
+#include "core/data/documents.h"
 
 namespace regroup::cli {
 namespace {
@@ -64,6 +65,7 @@ void declare_course(CLI::App& app, uptrain::UptrainOptions& options) {
   app.add_option("--keep", options.keep, "saved states to keep, besides the best by validation loss");
   app.add_option("--time-limit", options.time_limit,
                  "minutes after which the state is saved and the run stops; 0: none");
+  app.add_flag("--tensorboard", options.tensorboard, "event files for TensorBoard, in --out");
   app.add_flag("--resume", options.resume, "go on from the newest state in --out");
   app.add_option("--dtype", options.dtype,
                  "of the finished weights: fp32, bf16, fp16; default: the source's");
@@ -90,6 +92,12 @@ Run declare_uptrain(CLI::App& app) {
   auto options = std::make_shared<uptrain::UptrainOptions>();
   add_positional(app, "model", options->model, "directory of the model to train")->required();
   app.add_option("--data", options->data, "text or token shards to train on")->required();
+  app.add_option("--data-weights", options->data_weights,
+                 "share of each file of --data in what is trained on, such as 0.7 0.3");
+  std::vector<std::string_view> rules;
+  for (const data::DocumentRule& rule : data::document_rules()) rules.push_back(rule.name);
+  app.add_option("--documents", options->documents,
+                 fmt::format("how windows treat documents: {}", fmt::join(rules, ", ")));
   app.add_option("--valid", options->valid, "text or token shards to measure the loss on now and then");
   app.add_option("--out", options->out, "directory of the run, and of the finished model")->required();
   declare_budget(app, *options);

@@ -20,7 +20,7 @@ void pass_back(const at::Tensor& hidden_BTM, const at::Tensor& grad_NM) {
 }
 
 PassResult next_token(const PassInput& input) {
-  const at::Tensor hidden_BTM = input.student.hidden_states(input.inputs_BT);
+  const at::Tensor hidden_BTM = input.student.hidden_states(input.inputs_BT, nullptr, input.documents);
   const auto loss = model::cross_entropy_loss(hidden_BTM.detach().flatten(0, 1), input.output,
                                               input.targets_BT.flatten(), input.factor);
   pass_back(hidden_BTM, loss.grad_hidden_NM);
@@ -29,7 +29,7 @@ PassResult next_token(const PassInput& input) {
 
 model::Teacher teacher_rows(const PassInput& input) {
   const at::NoGradGuard no_grad;
-  return {.hidden_NM = input.teacher->hidden_states(input.inputs_BT).flatten(0, 1),
+  return {.hidden_NM = input.teacher->hidden_states(input.inputs_BT, nullptr, input.documents).flatten(0, 1),
           .output = {.projection_VM = input.teacher->output_projection(),
                      .bias_V = input.teacher->output_bias()}};
 }
@@ -37,7 +37,7 @@ model::Teacher teacher_rows(const PassInput& input) {
 // Hinton et al. 2015; all of the teacher's distribution, not its largest entries.
 PassResult divergence(const PassInput& input) {
   const model::Teacher teacher = teacher_rows(input);
-  const at::Tensor hidden_BTM = input.student.hidden_states(input.inputs_BT);
+  const at::Tensor hidden_BTM = input.student.hidden_states(input.inputs_BT, nullptr, input.documents);
   const auto loss = model::distillation_loss(hidden_BTM.detach().flatten(0, 1), input.output, teacher,
                                              input.targets_BT.flatten(), input.distillation, input.factor);
   pass_back(hidden_BTM, loss.grad_hidden_NM);
@@ -52,19 +52,19 @@ PassResult divergence(const PassInput& input) {
 // own.
 PassResult attention_outputs(const PassInput& input) {
   const family::ModelConfig& config = input.student.config();
-  const auto tokens = static_cast<double>(input.targets_BT.numel());
+  const auto tokens = (input.targets_BT >= 0).sum().item<double>();
   const double weight = tokens / static_cast<double>(config.layers);
   const auto quietly = [](const auto& compute) {
     const at::NoGradGuard no_grad;
     return compute();
   };
-  at::Tensor x_BTM =
-      quietly([&] { return model::embedded(config, input.teacher->weights(), input.inputs_BT); });
+  at::Tensor x_BTM = quietly(
+      [&] { return model::embedded(config, input.teacher->weights(), input.inputs_BT, 0, input.documents); });
   const model::Rotation rotation = model::rotation_for(config, x_BTM, 0, input.inputs_BT.size(1));
   PassResult result;
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {
     const auto attention = [&](const DecoderLayer& of) {
-      return of.attention_output(of.heads(of.attention_input(x_BTM), rotation));
+      return of.attention_output(of.heads(of.attention_input(x_BTM), rotation, nullptr, input.documents));
     };
     const DecoderLayer source(input.teacher->config(), input.teacher->weights(), layer);
     const at::Tensor wanted_BTM = quietly([&] { return attention(source); });

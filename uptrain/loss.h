@@ -17,8 +17,9 @@ struct PassInput {
   model::OutputLayer output;                // the student's, and what takes its gradients
   const model::Decoder* teacher = nullptr;  // frozen; null: none
   model::Distillation distillation;
-  at::Tensor inputs_BT, targets_BT;  // the tokens, and those that came next; int64
-  double factor = 1;                 // gradients are of factor · objective
+  at::Tensor inputs_BT, targets_BT;  // the tokens, and those that came next; int64. Negative: none
+  const model::DocumentPieces* documents = nullptr;  // null: every token of a row sees those before it
+  double factor = 1;                                 // gradients are of factor · objective
 };
 
 // Sums over the tokens of the micro-batch.

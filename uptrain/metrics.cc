@@ -1,7 +1,9 @@
 #include "uptrain/metrics.h"
 
+#include <chrono>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include "core/base/json.h"
 
@@ -32,10 +34,30 @@ File replace(const std::filesystem::path& path, const std::string& text) {
   return file;
 }
 
+double now() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+std::vector<report::Scalar> scalars_of(const StepMetrics& metrics) {
+  std::vector<report::Scalar> scalars{{metrics.matching ? "loss/matching" : "loss/train", metrics.loss},
+                                      {"optimizer/learning_rate", metrics.learning_rate},
+                                      {"optimizer/gradient_norm", metrics.gradient_norm},
+                                      {"speed/tokens_per_second", metrics.tokens_per_second},
+                                      {"speed/mfu", metrics.mfu}};
+  if (metrics.kl) scalars.push_back({"loss/kl", *metrics.kl});
+  if (metrics.validation_loss) scalars.push_back({"loss/validation", *metrics.validation_loss});
+  return scalars;
+}
+
 }  // namespace
 
-MetricsFile::MetricsFile(const std::filesystem::path& path, std::int64_t last_step)
-    : file_(replace(path, lines_up_to(path, last_step))) {}
+MetricsFile::MetricsFile(const std::filesystem::path& path, std::int64_t last_step,
+                         const std::filesystem::path& tensorboard)
+    : file_(replace(path, lines_up_to(path, last_step))) {
+  if (tensorboard.empty()) return;
+  std::filesystem::create_directories(tensorboard);
+  events_.emplace(tensorboard, now(), last_step + 1);
+}
 
 void MetricsFile::append(const StepMetrics& metrics) {
   Json json;
@@ -52,6 +74,7 @@ void MetricsFile::append(const StepMetrics& metrics) {
   if (metrics.skipped) json["skipped"] = true;
   if (metrics.validation_loss) json["validation_loss"] = *metrics.validation_loss;
   file_.append(json.dump() + "\n");
+  if (events_) events_->append(metrics.step, now(), scalars_of(metrics));
 }
 
 }  // namespace regroup::uptrain

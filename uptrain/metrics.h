@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "core/base/file.h"
+#include "core/report/event_file.h"
 
 namespace regroup::uptrain {
 
@@ -22,11 +23,14 @@ struct StepMetrics {
 class MetricsFile {
  public:
   // Keeps the lines of steps up to `last_step` (a resumed run repeats the later ones) and appends after them.
-  MetricsFile(const std::filesystem::path& path, std::int64_t last_step);
+  // `tensorboard` is a folder for event files; empty: none.
+  MetricsFile(const std::filesystem::path& path, std::int64_t last_step,
+              const std::filesystem::path& tensorboard = {});
   void append(const StepMetrics& metrics);
 
  private:
   File file_;
+  std::optional<report::EventFile> events_;
 };
 
 }  // namespace regroup::uptrain

@@ -225,6 +225,8 @@ Json deciding_options(const UptrainOptions& options, const Recipe& recipe) {
   json["weight-decay"] = options.weight_decay;
   json["clip"] = options.clip;
   json["validate-every"] = recipe.validate_every;
+  json["data-weights"] = options.data_weights;
+  json["documents"] = options.documents;
   json["no-bos"] = options.no_bos;
   json["data-format"] = options.data_format;
   json["dtype"] = options.dtype;

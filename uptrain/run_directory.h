@@ -23,6 +23,7 @@ class RunDirectory {
   RunDirectory& operator=(const RunDirectory&) = delete;
 
   std::filesystem::path metrics() const { return path_ / "metrics.jsonl"; }
+  std::filesystem::path tensorboard() const { return path_ / "tensorboard"; }
   std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
   // Where the finished model's files are written before finish() moves them to their places.
   std::filesystem::path finishing() const { return path_ / ".finishing"; }

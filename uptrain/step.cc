@@ -20,6 +20,12 @@ model::OutputLayer output_layer(const model::Decoder& student, const Parameters&
   return output;
 }
 
+model::DocumentPieces rows_of(const model::DocumentPieces& documents, std::int64_t begin,
+                              std::int64_t count) {
+  if (documents.empty()) return {};
+  return {documents.begin() + begin, documents.begin() + begin + count};
+}
+
 }  // namespace
 
 bool StepMeasures::finite() const {
@@ -30,18 +36,21 @@ StepMeasures measure_gradients(const model::Decoder& student, Parameters& parame
                                const Objective& objective, const Batch& batch, std::int64_t micro_batch) {
   StepMeasures measures;
   // Every token counts the same, whatever micro-batch it is in.
-  const double per_token = 1 / static_cast<double>(batch.targets_BT.numel());
+  const auto targets = (batch.targets_BT >= 0).sum().item<std::int64_t>();
+  const double per_token = 1 / static_cast<double>(std::max<std::int64_t>(1, targets));
   const model::OutputLayer output = output_layer(student, parameters);
   parameters.zero_gradient();
   const std::int64_t windows = batch.inputs_BT.size(0);
   for (std::int64_t begin = 0; begin < windows; begin += micro_batch) {
     const std::int64_t count = std::min(micro_batch, windows - begin);
+    const model::DocumentPieces documents = rows_of(batch.documents, begin, count);
     const PassResult sum = objective.loss->pass({.student = student,
                                                  .output = output,
                                                  .teacher = objective.teacher,
                                                  .distillation = objective.distillation,
                                                  .inputs_BT = batch.inputs_BT.narrow(0, begin, count),
                                                  .targets_BT = batch.targets_BT.narrow(0, begin, count),
+                                                 .documents = documents.empty() ? nullptr : &documents,
                                                  .factor = per_token});
     parameters.gather_gradients();
     measures.mean.objective += sum.objective * per_token;

@@ -9,9 +9,10 @@
 
 namespace regroup::uptrain {
 
-// Inputs and the tokens that follow them, int64.
+// Inputs and the tokens that follow them, int64; a negative target counts for nothing.
 struct Batch {
   at::Tensor inputs_BT, targets_BT;
+  model::DocumentPieces documents = {};  // which tokens see each other; empty: those of a row do
 };
 
 // What is minimised, and by whose example.

@@ -3,11 +3,12 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <span>
 
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/base/units.h"
-#include "core/data/windows.h"
+#include "core/data/training_windows.h"
 #include "core/metric/nll.h"
 #include "uptrain/interrupt.h"
 #include "uptrain/schedule.h"
@@ -24,17 +25,22 @@ double seconds_since(Clock::time_point start) {
 
 // The windows of step `step` (from 1): a pure function of the seed, so that a resumed run reads the same
 // ones.
-Batch batch_of(const Run& run, const data::ShuffledWindows& windows, std::int64_t step) {
+Batch batch_of(const Run& run, const data::TrainingWindows& windows, std::int64_t step) {
   const std::int64_t count = run.recipe.batch, length = run.recipe.sequence_length;
-  const at::Tensor tokens_BT1 = at::empty({count, length + 1}, at::kLong);
-  auto* out = tokens_BT1.mutable_data_ptr<std::int64_t>();
+  const at::Tensor inputs_BT = at::empty({count, length}, at::kLong), targets_BT = at::empty_like(inputs_BT);
+  const auto row = [&](const at::Tensor& of, std::int64_t i) {
+    return std::span(of.mutable_data_ptr<std::int64_t>() + i * length, static_cast<std::size_t>(length));
+  };
+  Batch batch;
   for (std::int64_t i = 0; i < count; ++i) {
     const data::Window window = windows.at((step - 1) * count + i);
-    const auto first = run.train.tokens.begin() + window.begin;
-    std::copy(first, first + length + 1, out + i * (length + 1));
+    data::copy_window(run.train, window, windows.rule(), row(inputs_BT, i), row(targets_BT, i));
+    if (windows.rule().masked)
+      batch.documents.push_back(data::document_pieces(run.train.document_starts, window, length));
   }
-  const at::Tensor on_device = tokens_BT1.to(run.device);
-  return {on_device.narrow(1, 0, length).contiguous(), on_device.narrow(1, 1, length).contiguous()};
+  batch.inputs_BT = inputs_BT.to(run.device);
+  batch.targets_BT = targets_BT.to(run.device);
+  return batch;
 }
 
 double validation_loss(const Run& run) {
@@ -87,7 +93,7 @@ struct Clockwork {
   const Run& run;
   RunState& state;
   MetricsFile& metrics;
-  data::ShuffledWindows windows;
+  data::TrainingWindows windows;
   const Schedule& schedule_row;
   RunState saved;  // the last state that is on the disk
   std::int64_t steps_here = 0;
@@ -169,8 +175,11 @@ bool train(const Run& run, RunState& state, MetricsFile& metrics) {
   Clockwork clock{.run = run,
                   .state = state,
                   .metrics = metrics,
-                  .windows = {static_cast<std::int64_t>(run.train.tokens.size()), recipe.sequence_length,
-                              run.options.seed},
+                  .windows = {run.train,
+                              {.length = recipe.sequence_length,
+                               .seed = run.options.seed,
+                               .weights = run.options.data_weights,
+                               .documents = run.options.documents}},
                   .schedule_row = schedule(run.options.schedule),
                   .saved = state,
                   .last_line = Clock::now() - std::chrono::hours(1)};

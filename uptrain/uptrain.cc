@@ -11,6 +11,7 @@
 #include "core/base/log.h"
 #include "core/base/units.h"
 #include "core/base/version.h"
+#include "core/data/overlap.h"
 #include "core/data/token_stream.h"
 #include "core/family/model_directory.h"
 #include "core/model/device.h"
@@ -18,6 +19,7 @@
 #include "uptrain/memory.h"
 #include "uptrain/parameters.h"
 #include "uptrain/recipe.h"
+#include "uptrain/report.h"
 #include "uptrain/result.h"
 #include "uptrain/run_directory.h"
 #include "uptrain/state.h"
@@ -45,6 +47,20 @@ Data read_data(const UptrainOptions& options, const family::ModelConfig& config)
   Data data{.train = data::read_tokens(options.data, tokenizer.get(), read), .valid = {}};
   if (!options.valid.empty()) data.valid = data::read_tokens(options.valid, tokenizer.get(), read);
   return data;
+}
+
+// A validation loss on text that was trained on says nothing.
+void refuse_overlap(const Data& data) {
+  constexpr double kRefused = 0.01;
+  const data::Overlap overlap = data::overlap(data.train, *data.valid);
+  if (!overlap.first) return;
+  const std::string what = fmt::format(
+      "{:.1f}% of it stand in the training text too, first from {} on, which is {}", 100 * overlap.share,
+      data::place_of(*data.valid, overlap.first->held_out), data::place_of(data.train, overlap.first->train));
+  if (overlap.share < kRefused)
+    log_warning("--valid: " + what);
+  else
+    throw UserError({.where = "--valid", .what = what, .remedy = "Hold text out that is not in --data"});
 }
 
 // A run reads its source until the end.
@@ -183,6 +199,7 @@ UptrainSummary uptrain(const UptrainOptions& given) {
   const family::ModelDirectory model = family::open_model(options.model);
   const std::optional<family::ModelDirectory> teacher_files = open_teacher(options, model);
   const Data data = read_data(options, model.config);
+  if (data.valid) refuse_overlap(data);
   const Recipe recipe =
       make_recipe(options, model.config, static_cast<std::int64_t>(data.train.tokens.size()));
   const at::Device device = model::open_device(options.device);
@@ -209,7 +226,7 @@ UptrainSummary uptrain(const UptrainOptions& given) {
   RunDirectory directory(options.out, options.resume, options.overwrite);
   RunState state =
       starting_state(directory, options.resume, must_match(options, recipe, inputs), parameters, names);
-  MetricsFile metrics(directory.metrics(), state.step);
+  MetricsFile metrics(directory.metrics(), state.step, options.tensorboard ? directory.tensorboard() : "");
   const double peak = model::gemm_peak(compute, device);
   log_start(options, recipe, data.train, peak);
   const Run run{.options = options,
@@ -232,8 +249,9 @@ UptrainSummary uptrain(const UptrainOptions& given) {
 
   directory.prepare_finishing();
   write_result(directory.finishing(), model, parameters, dtype, state.tokens);
-  write_text(directory.finishing() / "regroup.json",
-             to_text(provenance(options, recipe, state, inputs, summary.flops)));
+  const Json record = provenance(options, recipe, state, inputs, summary.flops);
+  write_text(directory.finishing() / "regroup.json", to_text(record));
+  write_text(directory.finishing() / "training.html", report_html(directory.metrics(), record));
   directory.finish();
   return summary;
 }

@@ -4,8 +4,10 @@
 // What a run leaves in OUT, and when:
 //
 //   metrics.jsonl            one object a step, from the first step on
+//   tensorboard/             the same as event files, if asked for
 //   checkpoints/step-N/      the state after step N; appears whole or not at all; the last --keep are kept
-//   model weights, tokenizer, regroup.json, …, and config.json last: only once training is over, so that an
+//   model weights, tokenizer, regroup.json, training.html, …, and config.json last: only once training is
+//   over, so that an
 //                            unfinished OUT cannot be mistaken for a model
 //
 // A run that was killed at any moment and resumed ends with the same bytes as one that was never stopped, on
@@ -26,7 +28,9 @@ namespace regroup::uptrain {
 struct UptrainOptions {
   std::filesystem::path model, out;
   std::vector<std::filesystem::path> data, valid;
-  std::filesystem::path teacher;  // empty: none
+  std::vector<double> data_weights;  // of the files of `data`; empty: as much of each as it holds
+  std::string documents = "joined";  // a row of data::document_rules()
+  std::filesystem::path teacher;     // empty: none
 
   // What is minimised (uptrain/loss.h). With a share w of cross-entropy, kl is (1 - w) τ² KL + w CE.
   std::string loss;  // a row of losses(); empty: kl with a teacher, else cross-entropy
@@ -51,8 +55,8 @@ struct UptrainOptions {
   double lr = 0;                     // peak
   std::string schedule = "1-sqrt";   // a row of schedules()
   double warmup = 0.05;              // of the steps
-  std::string precision;  // of activations and matrix products: bf16 or fp32; weights are fp32. Empty: bf16
-                          // where the device is fast in it
+  std::string precision;    // of activations and matrix products: bf16 or fp32; weights are fp32. Empty: bf16
+                            // where the device is fast in it
   double weight_decay = 0;  // of matrices; never of norms, biases and embeddings
   double clip = 1;          // largest global gradient norm; 0: no clipping
 
@@ -60,7 +64,8 @@ struct UptrainOptions {
 
   std::int64_t save_every = 0, validate_every = 0;  // steps
   std::int64_t keep = 2;                            // saved states, besides the best by validation loss
-  double time_limit = 0;  // minutes; then the state is saved and the run stops; 0: none
+  double time_limit = 0;     // minutes; then the state is saved and the run stops; 0: none
+  bool tensorboard = false;  // event files in OUT/tensorboard
   bool resume = false;
   bool overwrite = false;
   std::string dtype;  // of the finished weights; empty: the source's

@@ -22,7 +22,7 @@ Decoder::Decoder(const family::ModelConfig& config, Weights weights)
     : config_(config), weights_(std::move(weights)) {}
 
 at::Tensor embedded(const family::ModelConfig& config, const Weights& weights, const at::Tensor& tokens_BT,
-                    std::int64_t first) {
+                    std::int64_t first, const DocumentPieces* documents) {
   const at::Tensor& table_VM = weight_of(weights, Part::kTokenEmbedding);
   at::Tensor x_BTM =
       fused::applies(table_VM) ? fused::embedding(table_VM, tokens_BT) : at::embedding(table_VM, tokens_BT);
@@ -31,7 +31,10 @@ at::Tensor embedded(const family::ModelConfig& config, const Weights& weights, c
     const at::Tensor& positions_PM = weight_of(weights, Part::kPositionEmbedding);
     const std::int64_t row = first + config.position_offset, count = tokens_BT.size(1);
     check(row + count <= positions_PM.size(0), "a text no longer than the model's positions");
-    x_BTM = x_BTM + positions_PM.narrow(0, row, count);
+    x_BTM = x_BTM + (documents == nullptr
+                         ? positions_PM.narrow(0, row, count)
+                         : at::embedding(positions_PM, row + positions_in_documents(*documents, count,
+                                                                                    tokens_BT.options())));
   }
   if (config.embedding_norm)
     x_BTM = stream_norm(config, x_BTM, weight_of(weights, Part::kEmbeddingNorm),
@@ -45,15 +48,18 @@ Rotation rotation_for(const family::ModelConfig& config, const at::Tensor& strea
                      fused::applies(stream) ? at::kFloat : stream.scalar_type());
 }
 
-at::Tensor Decoder::hidden_states(const at::Tensor& tokens_BT, KvCache* cache) const {
+at::Tensor Decoder::hidden_states(const at::Tensor& tokens_BT, KvCache* cache,
+                                  const DocumentPieces* documents) const {
   const std::int64_t first = cache ? cache->length() : 0, count = tokens_BT.size(1);
   check(cache == nullptr || first + count <= cache->capacity(),
         fmt::format("{} tokens do not fit in a cache that holds {} of {}", count, first,
                     cache ? cache->capacity() : 0));
-  at::Tensor x_BTM = embedded(config_, weights_, tokens_BT, first);
+  check(cache == nullptr || documents == nullptr, "a cache holds one document a row");
+  if (documents) check_documents(*documents, tokens_BT);
+  at::Tensor x_BTM = embedded(config_, weights_, tokens_BT, first, documents);
   const Rotation rotation = rotation_for(config_, x_BTM, first, count);
   for (std::int64_t layer = 0; layer < config_.layers; ++layer)
-    x_BTM = DecoderLayer(config_, weights_, layer)(x_BTM, rotation, cache);
+    x_BTM = DecoderLayer(config_, weights_, layer)(x_BTM, rotation, cache, documents);
   if (cache) cache->advance(count);
   const at::Tensor weight_M = config_.norm_weight ? weight_of(weights_, Part::kFinalNorm) : at::Tensor();
   const at::Tensor final_BTM = stream_norm(config_, x_BTM, weight_M, find(weights_, Part::kFinalNormBias));

@@ -17,8 +17,10 @@ class Decoder {
   Decoder(const family::ModelConfig& config, Weights weights);
 
   // Last hidden states after the final norm, times the scale of the logits, [B, T, M]. `tokens_BT` are int64
-  // ids; with a cache they follow the tokens already in it, and the cache takes theirs.
-  at::Tensor hidden_states(const at::Tensor& tokens_BT, KvCache* cache = nullptr) const;
+  // ids; with a cache they follow the tokens already in it, and the cache takes theirs. With `documents`,
+  // which exclude a cache, those of every document are what it has when run alone (core/model/documents.h).
+  at::Tensor hidden_states(const at::Tensor& tokens_BT, KvCache* cache = nullptr,
+                           const DocumentPieces* documents = nullptr) const;
   at::Tensor logits(const at::Tensor& hidden) const;  // [..., M] -> [..., V]
 
   const family::ModelConfig& config() const { return config_; }
@@ -31,9 +33,10 @@ class Decoder {
   Weights weights_;
 };
 
-// The residual stream that the first layer reads, [B, T, M], of tokens at positions from `first` on.
+// The residual stream that the first layer reads, [B, T, M], of tokens at positions from `first` on, or, with
+// `documents`, at positions that start again at each.
 at::Tensor embedded(const family::ModelConfig& config, const Weights& weights, const at::Tensor& tokens_BT,
-                    std::int64_t first = 0);
+                    std::int64_t first = 0, const DocumentPieces* documents = nullptr);
 
 // The rotation of positions [first, first + count) in the type that layers take with such a stream.
 Rotation rotation_for(const family::ModelConfig& config, const at::Tensor& stream, std::int64_t first,

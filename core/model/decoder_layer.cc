@@ -40,8 +40,9 @@ at::Tensor DecoderLayer::norm(Part part, Part bias_part, const at::Tensor& x_BTM
                      find(bias_part));
 }
 
-at::Tensor DecoderLayer::operator()(const at::Tensor& x_BTM, const Rotation& rotation, KvCache* cache) const {
-  return after(x_BTM, attention_output(heads(attention_input(x_BTM), rotation, cache)));
+at::Tensor DecoderLayer::operator()(const at::Tensor& x_BTM, const Rotation& rotation, KvCache* cache,
+                                    const DocumentPieces* documents) const {
+  return after(x_BTM, attention_output(heads(attention_input(x_BTM), rotation, cache, documents)));
 }
 
 at::Tensor DecoderLayer::attention_input(const at::Tensor& x_BTM) const {
@@ -63,7 +64,8 @@ at::Tensor DecoderLayer::split_heads(const at::Tensor& projected_BTF, Part norm_
       .transpose(1, 2);
 }
 
-at::Tensor DecoderLayer::heads(const at::Tensor& input_BTM, const Rotation& rotation, KvCache* cache) const {
+at::Tensor DecoderLayer::heads(const at::Tensor& input_BTM, const Rotation& rotation, KvCache* cache,
+                               const DocumentPieces* documents) const {
   const auto projected = [&](Part weight_part, Part bias_part) {
     return linear(weight_part, bias_part)(input_BTM);
   };
@@ -76,7 +78,9 @@ at::Tensor DecoderLayer::heads(const at::Tensor& input_BTM, const Rotation& rota
       split_heads(projected(Part::kValueWeight, Part::kValueBias), Part::kUnused, Part::kUnused);
   const ScoreRule rule = score_rule(config_, layer_);
   at::Tensor mixed_BHTD;
-  if (cache == nullptr) {
+  if (documents != nullptr) {
+    mixed_BHTD = attention_within_documents(q_BHTD, k_BKTD, v_BKTD, rule, *documents);
+  } else if (cache == nullptr) {
     mixed_BHTD = causal_attention(q_BHTD, k_BKTD, v_BKTD, rule);
   } else {
     const auto [k_BKSD, v_BKSD] = cache->extend(layer_, k_BKTD, v_BKTD);

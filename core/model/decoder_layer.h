@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "core/family/model_config.h"
+#include "core/model/documents.h"
 #include "core/model/kv_cache.h"
 #include "core/model/mlp.h"
 #include "core/model/positions.h"
@@ -23,13 +24,16 @@ class DecoderLayer {
   DecoderLayer(const family::ModelConfig& config, const Weights& weights, std::int64_t layer)
       : config_(config), weights_(weights), layer_(layer) {}
 
-  // The residual stream after both halves of the layer.
-  at::Tensor operator()(const at::Tensor& x_BTM, const Rotation& rotation, KvCache* cache = nullptr) const;
+  // The residual stream after both halves of the layer. With `documents`, which exclude a cache, no token
+  // attends to another document than its own.
+  at::Tensor operator()(const at::Tensor& x_BTM, const Rotation& rotation, KvCache* cache = nullptr,
+                        const DocumentPieces* documents = nullptr) const;
 
   // Its steps: what attention reads of the residual stream; what its heads make of that, [B, T, H·D]; what
   // the output projection makes of those; the stream after the layer, given that.
   at::Tensor attention_input(const at::Tensor& x_BTM) const;
-  at::Tensor heads(const at::Tensor& input_BTM, const Rotation& rotation, KvCache* cache = nullptr) const;
+  at::Tensor heads(const at::Tensor& input_BTM, const Rotation& rotation, KvCache* cache = nullptr,
+                   const DocumentPieces* documents = nullptr) const;
   at::Tensor attention_output(const at::Tensor& heads_BTF) const;
   at::Tensor after(const at::Tensor& x_BTM, const at::Tensor& attention_BTM) const;
 

@@ -32,8 +32,8 @@ using testing::TempDir;
 
 const fs::path kModel = fs::path(REGROUP_SOURCE_DIR) / "demo/kjv-mha";
 
-std::string random_text(int words) {
-  RandomStream random(0, "words");
+std::string random_text(int words, std::uint64_t seed = 0) {
+  RandomStream random(seed, "words");
   std::string text;
   for (int i = 0; i < words; ++i) {
     text += i % 12 ? ' ' : '\n';
@@ -44,7 +44,7 @@ std::string random_text(int words) {
 
 void write_text_data(const TempDir& folder) {
   write_text(folder / "text", random_text(4000));
-  write_text(folder / "valid", random_text(200));
+  write_text(folder / "valid", random_text(200, 1));
 }
 
 std::vector<std::string> arguments(const TempDir& folder, const std::string& out) {
@@ -345,6 +345,51 @@ TEST(Resume, OnlyWhatIsTrainedChanges) {
   for (std::size_t i = 0; i < before.size(); ++i) changed += before[i] != after[i];
   EXPECT_GT(changed, 100);
   EXPECT_LE(changed, 2 * 128 * 128) << "one key projection in bfloat16";
+}
+
+TEST(Resume, ValidationTextThatWasTrainedOnIsRefused) {
+  const TempDir folder;
+  write_text(folder / "text", random_text(4000));
+  write_text(folder / "valid", random_text(200));
+  const Ran ran = run_program(arguments(folder, "out"));
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_CONTAINS(ran.err, "stand in the training text too");
+  EXPECT_FALSE(fs::exists(folder / "out"));
+}
+
+TEST(Resume, CurvesAreKept) {
+  const TempDir folder;
+  write_text_data(folder);
+  auto words = with_teacher(folder, "out");
+  words.push_back("--tensorboard");
+  ASSERT_EQ(run_program(words).code, 0);
+  const std::string page = read_text(folder / "out/training.html");
+  EXPECT_CONTAINS(page, "Distance to the teacher");
+  EXPECT_CONTAINS(page, "<svg");
+  EXPECT_EQ(page.find("First stage"), std::string::npos);
+  ASSERT_TRUE(fs::exists(folder / "out/tensorboard"));
+  const auto file = fs::directory_iterator(folder / "out/tensorboard")->path();
+  EXPECT_TRUE(file.filename().string().starts_with("events.out.tfevents."));
+  EXPECT_GT(fs::file_size(file), 24 * 100);
+}
+
+TEST(Resume, DocumentsAndWeightsDecideWhatIsRead) {
+  const TempDir folder;
+  write_text_data(folder);
+  write_text(folder / "more", random_text(300, 2) + "\n<|endoftext|>\n" + random_text(300, 3));
+  const auto loss_of_first_step = [&](std::vector<std::string> more) {
+    auto words = arguments(folder, "out");
+    words.insert(words.begin() + 4, (folder / "more").string());
+    words.insert(words.end(), {"--overwrite", "--steps", "2"});
+    words.insert(words.end(), more.begin(), more.end());
+    const Ran ran = run_program(words);
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    return metrics_of(folder / "out").front();
+  };
+  const auto joined = loss_of_first_step({});
+  EXPECT_EQ(joined, loss_of_first_step({"--documents", "joined"}));
+  EXPECT_NE(joined, loss_of_first_step({"--documents", "apart"}));
+  EXPECT_NE(joined, loss_of_first_step({"--data-weights", "1", "3"}));
 }
 
 }  // namespace

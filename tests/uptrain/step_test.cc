@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <tuple>
 
 #include "tests/support/random_model.h"
 
@@ -284,6 +285,29 @@ TEST(Step, TrainsWhatItShouldAtTheRateItShould) {
     trained += times > 0 ? slot.elements : 0;
   }
   EXPECT_EQ(chosen.trained_elements(), trained);
+}
+
+// Two documents in one masked window are the two of them apart, each filled up with what counts for nothing.
+TEST(Step, MaskedDocumentsAreDocumentsApart) {
+  const family::ModelConfig config = small_config(), wider = small_config(4);
+  const model::Decoder teacher(wider, random_weights(wider, 5));
+  const Batch whole = make_batch(config, 1, 10);
+  Batch masked{.inputs_BT = whole.inputs_BT, .targets_BT = whole.targets_BT.clone(), .documents = {{4, 6}}};
+  masked.targets_BT[0][3] = -1;
+  Batch apart{.inputs_BT = at::zeros({2, 6}, at::kLong), .targets_BT = at::full({2, 6}, -1, at::kLong)};
+  for (const auto& [row, begin, length] : {std::tuple{0, 0, 4}, {1, 4, 6}}) {
+    apart.inputs_BT[row].narrow(0, 0, length).copy_(whole.inputs_BT[0].narrow(0, begin, length));
+    apart.targets_BT[row].narrow(0, 0, length).copy_(masked.targets_BT[0].narrow(0, begin, length));
+  }
+  for (const char* name : {"cross-entropy", "kl"}) {
+    const Objective objective{.loss = &loss(name, true), .teacher = &teacher};
+    Trained one(config), other(config);
+    const double a = step(one, masked, settings(1), objective).loss;
+    EXPECT_NEAR(a, step(other, apart, settings(1), objective).loss, 1e-9) << name;
+    EXPECT_LT(largest_difference(masters(one.parameters), masters(other.parameters)), 1e-6) << name;
+    Trained unmasked(config);
+    EXPECT_GT(std::abs(a - step(unmasked, whole, settings(1), objective).loss), 1e-3) << name;
+  }
 }
 
 }  // namespace
