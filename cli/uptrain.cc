@@ -59,7 +59,8 @@ void print_summary(const uptrain::UptrainOptions& options, const uptrain::Uptrai
 
 Run declare_uptrain(CLI::App& app) {
   auto options = std::make_shared<uptrain::UptrainOptions>();
-  add_positional(app, "model", options->model, "directory of the model to train")->required();
+  add_positional(app, "model", options->model, "directory of the model to train, or a .bin file of llama2.c")
+      ->required();
   app.add_option("--data", options->data, "text or token shards to train on")->required();
   app.add_option("--valid", options->valid, "text or token shards to measure the loss on now and then");
   app.add_option("--out", options->out, "directory of the run, and of the finished model")->required();

@@ -8,6 +8,7 @@
 
 #include "core/base/error.h"
 #include "core/base/hash.h"
+#include "core/tokenizer/beside.h"
 #include "eval/convention.h"
 
 namespace regroup::eval {
@@ -23,13 +24,21 @@ std::string tokenizer_hash(const fs::path& directory) {
   return files.empty() ? "" : sha256_of_file(files.front());
 }
 
+// What a model directory calls `name`; of a model that is one file, its tokenizer.model.
+fs::path tokenizer_file(const fs::path& model, std::string_view name) {
+  if (!tokenizer::is_weights_file(model)) return model / name;
+  const auto beside = tokenizer::find_tokenizer_beside(model);
+  return name == "tokenizer.model" && beside ? *beside : fs::path();
+}
+
 // The first tokenizer file that both have in different versions, if they have none in the same one: a program
 // that saves a model again may write one of its files anew.
 std::string differing_tokenizer(const fs::path& source, const fs::path& model) {
   std::string differing;
   for (const char* name : {"tokenizer.model", "tokenizer.json", "vocab.json"}) {
-    if (!fs::exists(source / name) || !fs::exists(model / name)) continue;
-    if (sha256_of_file(source / name) == sha256_of_file(model / name)) return "";
+    const fs::path a = tokenizer_file(source, name), b = tokenizer_file(model, name);
+    if (!fs::exists(a) || !fs::exists(b)) continue;
+    if (sha256_of_file(a) == sha256_of_file(b)) return "";
     if (differing.empty()) differing = name;
   }
   return differing;
@@ -49,8 +58,8 @@ void require_same_tokens(const family::ModelDirectory& source, const family::Mod
   const std::string file = differing_tokenizer(source.path, model.path);
   if (!file.empty())
     refuse(fmt::format("its {} is not that of the source {}", file, source.path.string()),
-           "SHA-256 " + sha256_of_file(source.path / file).substr(0, 12) + "…",
-           sha256_of_file(model.path / file).substr(0, 12) + "…");
+           "SHA-256 " + sha256_of_file(tokenizer_file(source.path, file)).substr(0, 12) + "…",
+           sha256_of_file(tokenizer_file(model.path, file)).substr(0, 12) + "…");
 }
 
 std::int64_t choose_window(const Options& options, const std::vector<family::ModelDirectory>& models) {
@@ -132,7 +141,7 @@ ModelFacts facts_of(const family::ModelDirectory& model) {
           .kv_heads = model.config.kv_heads,
           .kv_bytes_per_token = family::kv_bytes_per_token(model.config, checkpoint::dtype_bits(dtype) / 8),
           .weight_bytes = bytes,
-          .config_sha256 = sha256_of_file(model.path / "config.json"),
+          .config_sha256 = sha256_of_text(model.config_text),
           .weights_sha256 = bytes <= kLargestHashedWeights ? hash_weights(model.checkpoint) : ""};
 }
 

@@ -1,10 +1,13 @@
 #include "core/tokenizer/tokenizer.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 
 #include "core/base/error.h"
 #include "core/base/json.h"
+#include "core/tokenizer/beside.h"
 #include "core/tokenizer/sentencepiece.h"
 #include "core/tokenizer/tokenizer_files.h"
 
@@ -104,10 +107,24 @@ const Kind& kind_of_file(const std::filesystem::path& file) {
   return kinds()[is_json ? 0 : 1];
 }
 
+std::unique_ptr<Tokenizer> open_beside(const std::filesystem::path& weights) {
+  const std::filesystem::path file = tokenizer_beside(weights);
+  auto tokenizer = open_tokenizer_model(file);
+  const std::int64_t vocabulary = vocabulary_of_weights(weights);
+  if (tokenizer->vocab_size() > vocabulary)
+    throw UserError({.where = file.string(),
+                     .what = "not the tokenizer of " + weights.string(),
+                     .expected = fmt::format("at most {} pieces", vocabulary),
+                     .found = std::to_string(tokenizer->vocab_size()),
+                     .remedy = fmt::format("Put the right one there, as tok{}.model", vocabulary)});
+  return tokenizer;
+}
+
 }  // namespace
 
 std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& path) {
   if (!std::filesystem::exists(path)) throw UserError({.where = path.string(), .what = "does not exist"});
+  if (is_weights_file(path)) return open_beside(path);
   if (!std::filesystem::is_directory(path)) return kind_of_file(path).open(path);
   const Kind* kind = kind_in(path);
   if (kind == nullptr) no_tokenizer(path);
@@ -115,6 +132,10 @@ std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& path) {
 }
 
 std::vector<std::filesystem::path> tokenizer_files(const std::filesystem::path& path) {
+  if (is_weights_file(path)) {
+    const auto beside = find_tokenizer_beside(path);
+    return beside ? std::vector{*beside} : std::vector<std::filesystem::path>{};
+  }
   const bool is_directory = std::filesystem::is_directory(path);
   const Kind* kind = is_directory ? kind_in(path) : &kind_of_file(path);
   if (kind == nullptr) return {};

@@ -36,10 +36,10 @@ class Tokenizer {
   virtual Vocabulary vocabulary() const = 0;
 };
 
-// From a model directory or a tokenizer's file. Of a directory that holds several, the one that transformers
-// takes: tokenizer.json, else tokenizer.model, else vocab.json and merges.txt; tokenizer_config.json beside
-// them says more. UserError when there is none that can be read, and for parts that are not supported, by
-// name.
+// From a model directory, a tokenizer's file, or a model that is one file (beside.h). Of a directory that
+// holds several, the one that transformers takes: tokenizer.json, else tokenizer.model, else vocab.json and
+// merges.txt; tokenizer_config.json beside them says more. UserError when there is none that can be read, and
+// for parts that are not supported, by name.
 std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& path);
 
 // The files that decide the ids of what open_tokenizer() opens there; none if it would find none.
