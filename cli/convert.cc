@@ -49,7 +49,9 @@ convert::ConvertOptions options_from(const Flags& flags, const CommonOptions& co
 
 Run declare_convert(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
-  add_positional(app, "model", flags->model, "directory of the checkpoint to convert")->required();
+  add_positional(app, "model", flags->model,
+                 "directory of the checkpoint to convert, or a .bin file of llama2.c")
+      ->required();
   add_positional(app, "output", flags->output, "directory to write");
   app.add_option("--kv-heads", flags->kv_heads, "key/value heads of the result; must divide the source's")
       ->required();

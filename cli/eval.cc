@@ -13,7 +13,8 @@ namespace regroup::cli {
 Run declare_eval(CLI::App& app) {
   auto options = std::make_shared<eval::Options>();
   auto no_bos = std::make_shared<bool>(false);
-  add_positional(app, "source", options->source, "directory of the model that the others are compared with")
+  add_positional(app, "source", options->source,
+                 "directory of the model that the others are compared with, or a .bin file of llama2.c")
       ->required();
   add_positional(app, "model", options->models, "directories of the models to compare");
   app.add_option("--data", options->data, "text or token shards to predict")->required();

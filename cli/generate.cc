@@ -18,7 +18,8 @@ Run declare_generate(CLI::App& app) {
     bool no_cache = false;
   };
   auto options = std::make_shared<Options>();
-  add_positional(app, "model", options->model.directory, "directory of the model and its tokenizer")
+  add_positional(app, "model", options->model.directory,
+                 "directory of the model and its tokenizer, or a .bin file of llama2.c")
       ->required();
   app.add_option("--prompt", options->prompt, "text to continue; it is printed first");
   app.add_option("--max-new-tokens", options->generate.max_new_tokens, "where to stop at the latest");

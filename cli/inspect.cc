@@ -36,7 +36,8 @@ Run declare_inspect(CLI::App& app);
 
 Run declare_inspect(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  add_positional(app, "model", options->model, "directory of the model")->required();
+  add_positional(app, "model", options->model, "directory of the model, or a .bin file of llama2.c")
+      ->required();
   app.add_option("--context", options->describe.context,
                  "tokens to size the cache for (default: all positions)");
   app.add_option("--batch", options->describe.batch, "sequences to size the cache for");

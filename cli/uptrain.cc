@@ -90,7 +90,8 @@ void print_summary(const uptrain::UptrainOptions& options, const uptrain::Uptrai
 
 Run declare_uptrain(CLI::App& app) {
   auto options = std::make_shared<uptrain::UptrainOptions>();
-  add_positional(app, "model", options->model, "directory of the model to train")->required();
+  add_positional(app, "model", options->model, "directory of the model to train, or a .bin file of llama2.c")
+      ->required();
   app.add_option("--data", options->data, "text or token shards to train on")->required();
   app.add_option("--data-weights", options->data_weights,
                  "share of each file of --data in what is trained on, such as 0.7 0.3");

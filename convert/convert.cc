@@ -29,7 +29,7 @@ void require_another_place(const ConvertOptions& options) {
 // Weights and carried files; the rest is a few kilobytes.
 std::uint64_t written_bytes(const family::ModelDirectory& model, const Plan& plan) {
   std::uint64_t bytes = plan.output_bytes();
-  for (const auto& file : plan.carried) bytes += std::filesystem::file_size(model.path / file);
+  for (const auto& file : plan.carried) bytes += std::filesystem::file_size(file.from);
   return bytes;
 }
 
@@ -120,10 +120,9 @@ std::string convert(const ConvertOptions& options, const Json& resolved) {
   MergedLayers layers = merged_layers(model, plan, recipe, options, text);
   const Executed executed = execute_plan(model, plan, layers, output.partial());
   write_text(output.partial() / "config.json", !plan.merges && !plan.options.dtype && !plan.target.home
-                                                   ? read_text(model.path / "config.json")
+                                                   ? model.config_text
                                                    : to_text(plan.config_json));
-  for (const auto& file : plan.carried)
-    checkpoint::copy_file_synced(model.path / file, output.partial() / file);
+  for (const auto& file : plan.carried) checkpoint::copy_file_synced(file.from, output.partial() / file.name);
   write_text(output.partial() / kProvenanceFile,
              to_text(provenance(model, plan, text ? &*text : nullptr, layers, executed, resolved)));
   write_text(output.partial() / kCardFile, model_card(model, plan, text ? &*text : nullptr, executed));

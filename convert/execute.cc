@@ -30,7 +30,7 @@ std::vector<TensorInfo> outputs(const PlannedShard& shard) {
 }
 
 // The source's files, each read once and hashed on the way. Tensors are wanted in the order they are stored
-// in, or nearly: what lies behind is read again.
+// in, or nearly: what lies behind is read again, and so is what lies in another order than it reads.
 class SourceFiles {
  public:
   explicit SourceFiles(const ModelDirectory& model) : model_(model) {}
@@ -39,7 +39,7 @@ class SourceFiles {
     const auto& file = model_.checkpoint.files()[tensor.file];
     const std::uint64_t begin = file.header().data_begin + tensor.info->begin + offset;
     while (records_.size() < tensor.file) finish_file();
-    if (records_.size() > tensor.file || begin < current().position()) {
+    if (records_.size() > tensor.file || begin < current().position() || !file.lies_in_order(*tensor.info)) {
       file.read(*tensor.info, offset, out);
       return;
     }

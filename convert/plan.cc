@@ -9,7 +9,6 @@
 #include "convert/refits/refits.h"
 #include "core/base/error.h"
 #include "core/base/units.h"
-#include "core/checkpoint/carry.h"
 #include "core/family/catalogue.h"
 #include "core/family/layout.h"
 
@@ -247,7 +246,7 @@ Plan make_plan(const ModelDirectory& model, const PlanOptions& asked) {
     if (plan.count(Action::kCast) > 0)
       plan.config_json = family::with_dtype(plan.config_json, *options.dtype);
   }
-  plan.carried = checkpoint::carried_files(model.path);
+  plan.carried = model::companions(model);
   return plan;
 }
 
@@ -258,7 +257,7 @@ std::string plan_text(const ModelDirectory& model, const Plan& plan) {
   const double before = static_cast<double>(model.checkpoint.data_bytes()),
                after = static_cast<double>(plan.output_bytes());
   std::vector<std::string> carried;
-  for (const auto& file : plan.carried) carried.push_back(file.string());
+  for (const auto& file : plan.carried) carried.push_back(file.name.string());
   std::string text;
   const auto line = [&](std::string_view key, const std::string& value) {
     text += fmt::format("{:<16}{}\n", key, value);

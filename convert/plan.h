@@ -11,6 +11,7 @@
 #include "core/checkpoint/sharding.h"
 #include "core/family/model_directory.h"
 #include "core/family/target.h"
+#include "core/model/companions.h"
 
 namespace regroup::convert {
 
@@ -70,7 +71,7 @@ struct Plan {
   bool merges = false;         // heads; else it has as many as the source
   std::vector<PlannedShard> shards;
   bool indexed = false;  // writes model.safetensors.index.json
-  std::vector<std::filesystem::path> carried;
+  std::vector<model::Companion> carried;
 
   std::uint64_t output_bytes() const;  // of all tensors
   std::int64_t count(Action action) const;

@@ -8,6 +8,7 @@
 
 #include "core/base/error.h"
 #include "core/base/hash.h"
+#include "core/tokenizer/beside.h"
 #include "eval/convention.h"
 
 namespace regroup::eval {
@@ -37,8 +38,8 @@ void require_same_tokens(const family::ModelDirectory& source, const family::Mod
   const std::string file = tokenizer::differing_tokenizer_file(source.path, model.path);
   if (!file.empty())
     refuse(fmt::format("its {} is not that of the source {}", file, source.path.string()),
-           "SHA-256 " + sha256_of_file(source.path / file).substr(0, 12) + "…",
-           sha256_of_file(model.path / file).substr(0, 12) + "…");
+           "SHA-256 " + sha256_of_file(tokenizer::tokenizer_file(source.path, file)).substr(0, 12) + "…",
+           sha256_of_file(tokenizer::tokenizer_file(model.path, file)).substr(0, 12) + "…");
 }
 
 std::int64_t choose_window(const Options& options, const std::vector<family::ModelDirectory>& models) {
@@ -120,7 +121,7 @@ ModelFacts facts_of(const family::ModelDirectory& model) {
           .kv_heads = model.config.kv_heads,
           .kv_bytes_per_token = family::kv_bytes_per_token(model.config, checkpoint::dtype_bits(dtype) / 8),
           .weight_bytes = bytes,
-          .config_sha256 = sha256_of_file(model.path / "config.json"),
+          .config_sha256 = sha256_of_text(model.config_text),
           .weights_sha256 = bytes <= kLargestHashedWeights ? hash_weights(model.checkpoint) : ""};
 }
 

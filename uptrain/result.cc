@@ -10,6 +10,7 @@
 #include "core/checkpoint/carry.h"
 #include "core/checkpoint/sharding.h"
 #include "core/family/layout.h"
+#include "core/model/companions.h"
 #include "core/model/device.h"
 #include "core/model/stored.h"
 
@@ -135,8 +136,8 @@ std::optional<DType> result_dtype(const std::string& dtype) {
 void write_result(const std::filesystem::path& directory, const family::ModelDirectory& model,
                   const Parameters& parameters, std::optional<DType> dtype, std::int64_t tokens) {
   write_weights(directory, model, TensorSource(model, parameters, dtype));
-  for (const auto& file : checkpoint::carried_files(model.path))
-    if (file != kRecord) checkpoint::copy_file_synced(model.path / file, directory / file);
+  for (const auto& [from, name] : model::companions(model))
+    if (name != kRecord) checkpoint::copy_file_synced(from, directory / name);
   write_text(directory / kRecord, to_text(training_record(model.path / kRecord, tokens)));
   write_text(directory / "config.json",
              to_text(dtype ? family::with_dtype(model.config_json, *dtype) : model.config_json));

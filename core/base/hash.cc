@@ -36,6 +36,12 @@ std::string Sha256::hex() {
   return text;
 }
 
+std::string sha256_of_text(std::string_view text) {
+  Sha256 hash;
+  hash.update(std::as_bytes(std::span(text)));
+  return hash.hex();
+}
+
 std::string sha256_of_file(const std::filesystem::path& path) {
   const File file = File::open_for_reading(path);
   const std::uint64_t size = file.size();

@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace regroup {
 
@@ -21,6 +22,7 @@ class Sha256 {
   std::unique_ptr<State> state_;
 };
 
+std::string sha256_of_text(std::string_view text);
 std::string sha256_of_file(const std::filesystem::path& path);
 
 }  // namespace regroup

@@ -238,10 +238,22 @@ Checkpoint Checkpoint::open(const fs::path& directory) {
     break;
   }
   if (!checkpoint.format_) fail_without_weights(directory);
-  for (std::size_t i = 0; i < checkpoint.files_.size(); ++i)
-    for (const TensorInfo& tensor : checkpoint.files_[i].header().tensors)
-      checkpoint.tensors_.emplace(tensor.name, StoredTensor{&tensor, i});
+  checkpoint.list_tensors();
   return checkpoint;
+}
+
+Checkpoint Checkpoint::of_file(TensorFile file) {
+  Checkpoint checkpoint;
+  checkpoint.directory_ = file.path().parent_path();
+  checkpoint.files_.push_back(std::move(file));
+  checkpoint.list_tensors();
+  return checkpoint;
+}
+
+void Checkpoint::list_tensors() {
+  for (std::size_t i = 0; i < files_.size(); ++i)
+    for (const TensorInfo& tensor : files_[i].header().tensors)
+      tensors_.emplace(tensor.name, StoredTensor{&tensor, i});
 }
 
 void Checkpoint::open_shards(const Format& format) {
@@ -258,7 +270,7 @@ void Checkpoint::open_shards(const Format& format) {
 }
 
 std::string Checkpoint::safetensors_name(std::size_t file) const {
-  if (format_->open == open_safetensors) return files_[file].path().filename().string();
+  if (format_ && format_->open == open_safetensors) return files_[file].path().filename().string();
   return sharded_ ? shard_name(file, files_.size()) : std::string(kSingleFile);
 }
 

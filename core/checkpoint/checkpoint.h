@@ -39,6 +39,8 @@ struct Format;
 class Checkpoint {
  public:
   static Checkpoint open(const std::filesystem::path& directory);
+  // Of one file, whatever it is called, that the caller has opened and checked.
+  static Checkpoint of_file(TensorFile file);
 
   const std::filesystem::path& directory() const { return directory_; }
   const std::vector<TensorFile>& files() const { return files_; }  // in the order of their names
@@ -54,10 +56,11 @@ class Checkpoint {
 
  private:
   void open_shards(const Format& format);
+  void list_tensors();
 
   std::filesystem::path directory_;
   std::vector<TensorFile> files_;
-  const Format* format_ = nullptr;
+  const Format* format_ = nullptr;  // null: none of those that a directory holds
   bool sharded_ = false;
   std::unordered_map<std::string_view, StoredTensor> tensors_;  // names live in files_' headers
 };

@@ -37,7 +37,23 @@ std::optional<std::uint64_t> bits_of(DType dtype, std::span<const std::int64_t> 
 
 void TensorFile::read(const TensorInfo& tensor, std::uint64_t offset, std::span<std::byte> out) const {
   check(offset <= tensor.bytes() && out.size() <= tensor.bytes() - offset, "read beyond the tensor");
-  file_.read_at(header_.data_begin + tensor.begin + offset, out);
+  if (lies_in_order(tensor))
+    file_.read_at(header_.data_begin + tensor.begin + offset, out);
+  else
+    read_paired(tensor, offset, out);
+}
+
+void TensorFile::read_paired(const TensorInfo& tensor, std::uint64_t offset, std::span<std::byte> out) const {
+  const auto head_rows = static_cast<std::uint64_t>(header_.paired_rows.at(tensor.name));
+  const std::uint64_t row_bytes = tensor.bytes() / static_cast<std::uint64_t>(tensor.shape.front());
+  while (!out.empty()) {
+    const std::uint64_t row = offset / row_bytes, within = offset % row_bytes, of_head = row % head_rows;
+    const std::uint64_t half = head_rows / 2, lies = row - of_head + of_head % half * 2 + of_head / half;
+    const auto part = out.first(std::min<std::uint64_t>(out.size(), row_bytes - within));
+    file_.read_at(header_.data_begin + tensor.begin + lies * row_bytes + within, part);
+    out = out.subspan(part.size());
+    offset += part.size();
+  }
 }
 
 void refuse_lfs_pointer(std::span<const std::byte> prefix, const std::string& where) {

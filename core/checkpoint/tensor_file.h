@@ -1,5 +1,6 @@
 // A file of named tensors, whatever its format: each one's elements lie somewhere in the file, one after the
-// other in the order of its shape, so that it can be copied, hashed and read as a range of bytes.
+// other in the order of its shape, so that it can be copied, hashed and read as a range of bytes. Tensors of
+// paired rows are the exception: read() puts their rows in order.
 //
 // A format is a function that reads what a file says about its tensors and returns a TensorFile
 // (open_safetensors, open_torch_file); everything else is here, and knows no format.
@@ -41,6 +42,9 @@ struct FileHeader {
   std::vector<TensorInfo> tensors;
   std::map<std::string, std::string> metadata;  // that a safetensors file of these tensors carries
   std::uint64_t data_begin = 0;                 // of the data section, in the file
+  // Tensors whose rows lie in pairs: name -> R, the even number of rows of a head. Rows j and j + R/2 of each
+  // head lie side by side, as its rows 2j and 2j + 1.
+  std::map<std::string, std::int64_t> paired_rows = {};
   bool operator==(const FileHeader&) const = default;
 };
 
@@ -51,10 +55,14 @@ class TensorFile {
   TensorFile(File file, FileHeader header) : file_(std::move(file)), header_(std::move(header)) {}
   const FileHeader& header() const { return header_; }
   const std::filesystem::path& path() const { return file_.path(); }
+  // Whether a tensor lies in the file as it is read, byte for byte.
+  bool lies_in_order(const TensorInfo& tensor) const { return !header_.paired_rows.contains(tensor.name); }
   // `out.size()` bytes of `tensor` from its byte `offset` on.
   void read(const TensorInfo& tensor, std::uint64_t offset, std::span<std::byte> out) const;
 
  private:
+  void read_paired(const TensorInfo& tensor, std::uint64_t offset, std::span<std::byte> out) const;
+
   File file_;
   FileHeader header_;
 };

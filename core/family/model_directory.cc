@@ -6,13 +6,16 @@
 #include <unordered_map>
 
 #include "core/base/error.h"
+#include "core/base/file.h"
+#include "core/family/llama2c_file.h"
 
 namespace regroup::family {
 namespace {
 
 namespace fs = std::filesystem;
 
-Json open_config(const fs::path& directory) {
+// The text of config.json.
+std::string open_config(const fs::path& directory) {
   const auto refuse = [&](std::string what, std::string remedy) {
     throw UserError({.where = directory.string(), .what = std::move(what), .remedy = std::move(remedy)});
   };
@@ -21,7 +24,8 @@ Json open_config(const fs::path& directory) {
   const fs::file_status status = fs::status(directory, error);
   if (status.type() == fs::file_type::not_found) refuse("there is no such directory", give);
   if (error) refuse("cannot be opened: " + error.message(), give);
-  if (!fs::is_directory(status)) refuse("not a directory", give);
+  if (!fs::is_directory(status))
+    refuse("not a directory", give + ", or a file of llama2.c, whose name ends in .bin");
   if (fs::exists(directory / "adapter_config.json", error))
     refuse("an adapter (adapter_config.json), not a whole model",
            "Merge the adapter into its base model first");
@@ -31,7 +35,7 @@ Json open_config(const fs::path& directory) {
            : fs::is_symlink(file, error) ? "config.json is a link to a file that is not there"
                                          : "no config.json",
            give);
-  return read_json(file);
+  return read_text(file);
 }
 
 void refuse_what_needs_other_code(const Json& config, const std::string& where) {
@@ -50,6 +54,25 @@ void refuse_what_needs_other_code(const Json& config, const std::string& where) 
         {.where = where,
          .what = "the model needs code of its own (auto_map), which is never run",
          .remedy = "Remove 'auto_map' if the architecture named in 'architectures' is all it needs"});
+}
+
+void open_directory(const fs::path& path, ModelDirectory& model) {
+  const std::string where = (path / "config.json").string();
+  model.config_text = open_config(path);
+  model.config_json = parse_json(model.config_text, where);
+  refuse_what_needs_other_code(model.config_json, where);
+  model.family = &family_for(model.config_json, where);
+  model.config = model.family->read_config(model.config_json, where);
+  model.checkpoint = checkpoint::Checkpoint::open(path);
+}
+
+void open_file(const fs::path& path, ModelDirectory& model) {
+  Llama2cFile file = open_llama2c_file(path);
+  model.config_text = to_text(file.config);
+  model.config_json = std::move(file.config);
+  model.family = &family_for(model.config_json, path.string());
+  model.config = model.family->read_config(model.config_json, path.string());
+  model.checkpoint = checkpoint::Checkpoint::of_file(std::move(file.weights));
 }
 
 bool fits(std::span<const std::int64_t> shape, const ExpectedTensor& expected) {
@@ -168,12 +191,11 @@ checkpoint::DType ModelDirectory::dtype() const {
 ModelDirectory open_model(const fs::path& path) {
   ModelDirectory model;
   model.path = path;
-  model.config_json = open_config(path);
-  const std::string where = (path / "config.json").string();
-  refuse_what_needs_other_code(model.config_json, where);
-  model.family = &family_for(model.config_json, where);
-  model.config = model.family->read_config(model.config_json, where);
-  model.checkpoint = checkpoint::Checkpoint::open(path);
+  std::error_code error;
+  if (path.extension() == ".bin" && fs::is_regular_file(path, error))
+    open_file(path, model);
+  else
+    open_directory(path, model);
 
   std::vector<ExpectedTensor> expected = expected_tensors(*model.family, model.config);
   drop_unused_prefix(model.family->optional_prefix, model.checkpoint, expected);

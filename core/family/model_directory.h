@@ -1,5 +1,5 @@
 // Opening a model: config.json, its family, and weights that belong to it, all checked before anything is
-// done.
+// done. A file of llama2.c is a model by itself, that of the Llama directory it would be.
 #pragma once
 
 #include <filesystem>
@@ -25,7 +25,8 @@ struct ModelTensor {
 bool holds(const ModelTensor& tensor, Part part);
 
 struct ModelDirectory {
-  std::filesystem::path path;
+  std::filesystem::path path;  // as it was named: a directory, or a file of llama2.c
+  std::string config_text;     // config.json, to the byte; what it would be, where there is none
   Json config_json;
   const Family* family = nullptr;
   ModelConfig config;
@@ -39,6 +40,8 @@ struct ModelDirectory {
   checkpoint::DType dtype() const;  // of the weights: the one that most elements have
 };
 
+// A directory, or a file whose name ends in ".bin" (llama2c_file.h).
+//
 // UserError if the directory is no checkpoint of a known family; if it is quantized, an adapter, or needs
 // remote code (auto_map); or if weights are missing, unclaimed, of the wrong shape or of a type we cannot
 // compute in: those are reported together, by name.

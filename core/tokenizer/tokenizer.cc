@@ -1,11 +1,14 @@
 #include "core/tokenizer/tokenizer.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 
 #include "core/base/error.h"
 #include "core/base/hash.h"
 #include "core/base/json.h"
+#include "core/tokenizer/beside.h"
 #include "core/tokenizer/sentencepiece.h"
 #include "core/tokenizer/tokenizer_files.h"
 
@@ -105,10 +108,24 @@ const Kind& kind_of_file(const std::filesystem::path& file) {
   return kinds()[is_json ? 0 : 1];
 }
 
+std::unique_ptr<Tokenizer> open_beside(const std::filesystem::path& weights) {
+  const std::filesystem::path file = tokenizer_beside(weights);
+  auto tokenizer = open_tokenizer_model(file);
+  const std::int64_t vocabulary = vocabulary_of_weights(weights);
+  if (tokenizer->vocab_size() > vocabulary)
+    throw UserError({.where = file.string(),
+                     .what = "not the tokenizer of " + weights.string(),
+                     .expected = fmt::format("at most {} pieces", vocabulary),
+                     .found = std::to_string(tokenizer->vocab_size()),
+                     .remedy = fmt::format("Put the right one there, as tok{}.model", vocabulary)});
+  return tokenizer;
+}
+
 }  // namespace
 
 std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& path) {
   if (!std::filesystem::exists(path)) throw UserError({.where = path.string(), .what = "does not exist"});
+  if (is_weights_file(path)) return open_beside(path);
   if (!std::filesystem::is_directory(path)) return kind_of_file(path).open(path);
   const Kind* kind = kind_in(path);
   if (kind == nullptr) no_tokenizer(path);
@@ -116,6 +133,10 @@ std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& path) {
 }
 
 std::vector<std::filesystem::path> tokenizer_files(const std::filesystem::path& path) {
+  if (is_weights_file(path)) {
+    const auto beside = find_tokenizer_beside(path);
+    return beside ? std::vector{*beside} : std::vector<std::filesystem::path>{};
+  }
   const bool is_directory = std::filesystem::is_directory(path);
   const Kind* kind = is_directory ? kind_in(path) : &kind_of_file(path);
   if (kind == nullptr) return {};
@@ -125,11 +146,18 @@ std::vector<std::filesystem::path> tokenizer_files(const std::filesystem::path& 
   return files;
 }
 
+std::filesystem::path tokenizer_file(const std::filesystem::path& model, std::string_view name) {
+  if (!is_weights_file(model)) return model / name;
+  const auto beside = find_tokenizer_beside(model);
+  return name == "tokenizer.model" && beside ? *beside : std::filesystem::path();
+}
+
 std::string differing_tokenizer_file(const std::filesystem::path& a, const std::filesystem::path& b) {
   std::string differing;
   for (const char* name : {"tokenizer.model", "tokenizer.json", "vocab.json"}) {
-    if (!std::filesystem::exists(a / name) || !std::filesystem::exists(b / name)) continue;
-    if (sha256_of_file(a / name) == sha256_of_file(b / name)) return "";
+    const std::filesystem::path ours = tokenizer_file(a, name), theirs = tokenizer_file(b, name);
+    if (!std::filesystem::exists(ours) || !std::filesystem::exists(theirs)) continue;
+    if (sha256_of_file(ours) == sha256_of_file(theirs)) return "";
     if (differing.empty()) differing = name;
   }
   return differing;

@@ -36,16 +36,20 @@ class Tokenizer {
   virtual Vocabulary vocabulary() const = 0;
 };
 
-// From a model directory or a tokenizer's file. Of a directory that holds several, the one that transformers
-// takes: tokenizer.json, else tokenizer.model, else vocab.json and merges.txt; tokenizer_config.json beside
-// them says more. UserError when there is none that can be read, and for parts that are not supported, by
-// name.
+// From a model directory, a tokenizer's file, or a model that is one file (beside.h). Of a directory that
+// holds several, the one that transformers takes: tokenizer.json, else tokenizer.model, else vocab.json and
+// merges.txt; tokenizer_config.json beside them says more. UserError when there is none that can be read, and
+// for parts that are not supported, by name.
 std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& path);
 
 // The files that decide the ids of what open_tokenizer() opens there; none if it would find none.
 std::vector<std::filesystem::path> tokenizer_files(const std::filesystem::path& path);
 
-// The name of the first tokenizer file that two model directories have in different versions, if they have
+// What a model directory calls `name`, there or not; of a model that is one file, its tokenizer.model, or
+// nothing.
+std::filesystem::path tokenizer_file(const std::filesystem::path& model, std::string_view name);
+
+// The name of the first tokenizer file that two models have in different versions, if they have
 // none in the same one: a program that saves a model again may write one of its files anew. Empty: none.
 std::string differing_tokenizer_file(const std::filesystem::path& a, const std::filesystem::path& b);
 

@@ -140,7 +140,8 @@ TEST_F(OpenModel, RefusesADirectoryWithoutAModel) {
       at + "/no: there is no such directory. Give the directory that holds config.json and the weights");
   testing::write_file(directory_ / "config.json", "{");
   EXPECT_EQ(message(at + "/config.json"),
-            at + "/config.json: not a directory. Give the directory that holds config.json and the weights");
+            at + "/config.json: not a directory. Give the directory that holds config.json and the weights, "
+                 "or a file of llama2.c, whose name ends in .bin");
   EXPECT_NE(message(at).find("config.json: not valid JSON"), std::string::npos);
   testing::write_file(directory_ / "config.json", "[]");
   EXPECT_NE(message(at).find("lacks 'architectures'"), std::string::npos);
