@@ -9,7 +9,8 @@ std::string shown(const SortedJson& value) {
   constexpr std::size_t kMost = 60;
   if (value.is_structured() && value.size() > 8)
     return std::string(value.is_array() ? "an array of " : "an object of ") + std::to_string(value.size());
-  const std::string text = value.dump();
+  // Lines of merges.txt may be no UTF-8.
+  const std::string text = value.dump(-1, ' ', false, SortedJson::error_handler_t::replace);
   return text.size() > kMost ? to_utf8(text.substr(0, kMost)) + "…" : text;
 }
 

@@ -52,6 +52,7 @@ std::optional<Field> take_field(std::string_view& message) {
   const auto bytes = size ? take_bytes(message, *size) : std::nullopt;
   if (!bytes) return std::nullopt;
   field.bytes = *bytes;
+  field.is_message = (*tag & 7) == kBytes;
   return field;
 }
 

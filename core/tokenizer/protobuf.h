@@ -11,6 +11,7 @@ namespace regroup::tokenizer {
 struct Field {
   std::uint64_t number = 0, value = 0;
   std::string_view bytes;
+  bool is_message = false;  // bytes of any number, which a message or a text has
 };
 
 // Takes the first field off `message`; nothing if that is malformed.

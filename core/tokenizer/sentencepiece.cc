@@ -41,7 +41,8 @@ Vocabulary read_vocabulary(std::string_view model) {
   Vocabulary vocabulary{.model = "", .pre = "default", .space_prefix = true};
   std::uint64_t model_type = kUnigram;
   for_each_field(model, [&](const Field& field) {
-    if (field.number == 1) vocabulary.pieces.push_back(read_piece(field.bytes));
+    // The library passes over a field of another type than its own, and keeps it.
+    if (field.number == 1 && field.is_message) vocabulary.pieces.push_back(read_piece(field.bytes));
     if (field.number == 2)
       for_each_field(field.bytes, [&](const Field& trainer) {
         if (trainer.number == 3) model_type = trainer.value;
@@ -72,8 +73,7 @@ class SentencePiece : public Tokenizer {
       const auto [entry, is_new] = seen.try_emplace(word, Place{tokens.size(), 0});
       Place& place = entry->second;
       if (is_new) {
-        const auto status = processor_.Encode(word, &of_word);
-        check(status.ok(), status.ToString());
+        require_done(processor_.Encode(word, &of_word));
         place.size = of_word.size();
         tokens.insert(tokens.end(), of_word.begin(), of_word.end());
       } else {
@@ -92,8 +92,7 @@ class SentencePiece : public Tokenizer {
     for (int& token : known)
       if (token < 0 || token >= vocab_size()) token = processor_.unk_id();
     std::string text;
-    const auto status = processor_.Decode(known, &text);
-    check(status.ok(), status.ToString());
+    require_done(processor_.Decode(known, &text));
     return text;
   }
 
@@ -115,12 +114,11 @@ class SentencePiece : public Tokenizer {
  private:
   SentencePiece(const std::filesystem::path& file, std::string_view model,
                 const SentencePieceOptions& options)
-      : cuts_(model) {
-    const auto status = processor_.LoadFromSerializedProto(model);
-    if (!status.ok() || model.empty())
+      : file_(file), cuts_(model) {
+    if (const std::string problem = load(model); !problem.empty())
       throw UserError({.where = file.string(),
                        .what = "not a SentencePiece model",
-                       .found = model.empty() ? "an empty file" : status.error_message(),
+                       .found = problem,
                        .remedy = "Give a model directory with a tokenizer.model, or that file"});
     end_ = id_of(options.eos, processor_.eos_id());
     if (!options.document_start) return;
@@ -132,12 +130,33 @@ class SentencePiece : public Tokenizer {
                        .remedy = "Added tokens are not supported"});
   }
 
+  // What is wrong with the model; empty: it is loaded.
+  std::string load(std::string_view model) {
+    if (model.empty()) return "an empty file";
+    try {
+      const auto status = processor_.LoadFromSerializedProto(model);
+      return status.ok() ? "" : status.error_message();
+    } catch (const std::exception& error) {  // of the trie that the library keeps pieces in
+      return error.what();
+    }
+  }
+
+  // The library finds some contradictions of a model only when it uses it.
+  void require_done(const sentencepiece::util::Status& status) const {
+    if (!status.ok())
+      throw UserError({.where = file_.string(),
+                       .what = "a SentencePiece model that contradicts itself",
+                       .found = status.error_message(),
+                       .remedy = "Take the file again from where it came"});
+  }
+
   std::optional<Token> id_of(const std::optional<std::string>& name, int own) const {
     if (!name) return own >= 0 ? std::optional<Token>(own) : std::nullopt;
     const int id = processor_.PieceToId(*name);
     return processor_.IdToPiece(id) == *name ? std::optional<Token>(id) : std::nullopt;
   }
 
+  std::filesystem::path file_;
   sentencepiece::SentencePieceProcessor processor_;
   SentencePieceCuts cuts_;
   std::optional<Token> document_start_, end_;

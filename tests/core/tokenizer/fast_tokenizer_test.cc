@@ -317,5 +317,12 @@ TEST_F(BadTokenizer, OfAClassThatReadsTheTwoFilesInAnotherWayIsRefused) {
                   "found \"tokenizer_class\": \"CLIPTokenizer\"");
 }
 
+TEST_F(BadTokenizer, OfMergesThatAreNoUtf8IsRefused) {
+  write_text(temporary_ / "vocab.json", R"({"a": 0})");
+  write_text(temporary_ / "merges.txt", "a\x8e b c\n");
+  EXPECT_CONTAINS(testing::user_error_of([&] { open_tokenizer(temporary_.path()); }),
+                  "found \"a\ufffd b c\"");
+}
+
 }  // namespace
 }  // namespace regroup::tokenizer

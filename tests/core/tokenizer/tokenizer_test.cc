@@ -119,6 +119,26 @@ TEST(SentencePiece, TellsItsWholeVocabulary) {
   }
 }
 
+TEST(SentencePiece, TellsThePiecesThatTheLibraryHas) {
+  const testing::TempDir temporary;
+  const std::string a_number_in_place_of_a_piece = "\x08\x07";
+  write_text(temporary / "tokenizer.model",
+             read_text(kGoldens / "llama.model") + a_number_in_place_of_a_piece);
+  const auto tokenizer = open_tokenizer(temporary.path());
+  EXPECT_EQ(tokenizer->vocab_size(), 512);
+  EXPECT_EQ(tokenizer->vocabulary().pieces.size(), 512u);
+}
+
+// The fuzzer found them: the library throws at one, and finds only when it encodes that it cannot run the
+// other.
+TEST(SentencePiece, RefusesModelsThatTheLibraryCannotUse) {
+  const std::filesystem::path seeds = REGROUP_SOURCE_DIR "/tests/fuzz/corpus/tokenizer_model";
+  EXPECT_CONTAINS(error_of(seeds / "no_trie"), "not a SentencePiece model: found ");
+  const auto tokenizer = open_tokenizer(seeds / "contradiction");
+  EXPECT_CONTAINS(testing::user_error_of([&] { tokenizer->encode("The can't\n\n  a1234 <s> b\xff"); }),
+                  "contradiction: a SentencePiece model that contradicts itself");
+}
+
 TEST(OpenTokenizer, StartsDocumentsAsTheConfigurationSays) {
   const testing::TempDir temporary;
   const auto start = [&](const std::string& config) {
