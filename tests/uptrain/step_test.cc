@@ -241,8 +241,9 @@ TEST(Step, MatchingTeachesAttentionAloneAndWholly) {
   EXPECT_LT(last, 0.02 * first);
   for (std::size_t i = 0; i < before.size(); ++i) {
     const Slot& slot = trained.parameters.slots()[i];
-    if (slot.key.first == Part::kUpWeight || slot.key.first == Part::kTokenEmbedding)
+    if (slot.key.first == Part::kUpWeight || slot.key.first == Part::kTokenEmbedding) {
       EXPECT_TRUE(at::equal(before[i], trained.parameters.master(slot)));
+    }
   }
 }
 
