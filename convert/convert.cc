@@ -27,7 +27,7 @@ void require_another_place(const ConvertOptions& options) {
 }
 
 // Weights and carried files; the rest is a few kilobytes.
-std::uint64_t written_bytes(const family::ModelDirectory& model, const Plan& plan) {
+std::uint64_t written_bytes(const Plan& plan) {
   std::uint64_t bytes = plan.output_bytes();
   for (const auto& file : plan.carried) bytes += std::filesystem::file_size(file.from);
   return bytes;
@@ -115,7 +115,7 @@ std::string convert(const ConvertOptions& options, const Json& resolved) {
   const MergeRecipe recipe = make_recipe(model, plan, options.seed);
   require_another_place(options);
   checkpoint::OutputDirectory output(options.output, options.overwrite);
-  output.require_space(written_bytes(model, plan));
+  output.require_space(written_bytes(plan));
   const std::optional<CalibrationText> text = calibration_text(model, plan, options);
   MergedLayers layers = merged_layers(model, plan, recipe, options, text);
   const Executed executed = execute_plan(model, plan, layers, output.partial());

@@ -46,8 +46,8 @@ TEST(Schedule, CosineIsHalfWayInTheMiddle) {
 }
 
 TEST(Schedule, UnknownNameListsTheKnown) {
-  const std::string text = testing::user_error_of([] { schedule("linear"); });
-  EXPECT_EQ(text, "--schedule: no such schedule: expected 1-sqrt, cosine, found linear");
+  const std::string text = testing::user_error_of([] { schedule("wave"); });
+  EXPECT_EQ(text, "--schedule: no such schedule: expected 1-sqrt, cosine, linear, found wave");
 }
 
 TEST(Schedule, AllWarmUpIsARun) {
