@@ -170,7 +170,7 @@ TEST(Distillation, CloseInFloat32AndBfloat16) {
   for (const Distillation& d : kDistillations) {
     expect_distillation_like_plain(make_pair(300, 16, 301, at::kFloat), d, 1e-4, at::kFloat);
     // Logits and their gradients are rounded to 8 bits.
-    expect_distillation_like_plain(make_pair(300, 16, 301, at::kBFloat16), d, 2e-2, at::kFloat);
+    expect_distillation_like_plain(make_pair(300, 16, 301, at::kBFloat16), d, 3e-2, at::kFloat);
   }
 }
 
@@ -198,8 +198,9 @@ TEST(Distillation, AStudentThatIsItsTeacherHasNothingToLearn) {
         distillation_loss(c.hidden_NM, {c.projection_VM, {}, grad_projection, {}},
                           {c.hidden_NM, {c.projection_VM, {}}}, c.targets_N, {.temperature = 2}, 1);
     EXPECT_NEAR(result.divergence, 0, 1e-4);
-    EXPECT_EQ(result.grad_hidden_NM.abs().max().item<double>(), 0);
-    EXPECT_EQ(grad_projection.abs().max().item<double>(), 0);
+    // Not to the last bit: a fused multiply-add rounds one of the two products and not the other.
+    EXPECT_LT(result.grad_hidden_NM.abs().max().item<double>(), 1e-6);
+    EXPECT_LT(grad_projection.abs().max().item<double>(), 1e-6);
   }
 }
 
