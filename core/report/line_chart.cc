@@ -167,7 +167,7 @@ const std::string_view kLineChartStyle = R"css(
 .legend .key { display: inline-block; width: 28px; margin-right: .4rem; vertical-align: middle; }
 .curves { display: flex; gap: 8px; margin: .4rem 0 0; break-inside: avoid; }
 .curves .scale { flex: 0 0 52px; width: 52px; } .curves > svg { flex: 1; min-width: 0; }
-.line { fill: none; stroke: var(--accent); stroke-width: 2; stroke-linejoin: round; stroke-linecap: round;
+.line { fill: none; stroke: var(--accent); stroke-width: 1.6; stroke-linejoin: round; stroke-linecap: round;
   vector-effect: non-scaling-stroke; }
 .series-1 { stroke: var(--bad); stroke-dasharray: 7 4; } .series-2 { stroke: var(--good); stroke-dasharray: 2 4; }
 .series-3 { stroke: var(--unsure); stroke-dasharray: 10 4 2 4; }
