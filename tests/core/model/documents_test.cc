@@ -100,16 +100,30 @@ TEST(DocumentGradients, AreThoseOfDocumentsAlone) {
     expect_gradients_of_documents_alone(name);
 }
 
+// The way of training in bfloat16, whose attention is another kernel.
 TEST(DocumentsOfAWindow, InBfloat16StayNearTheExactOnes) {
   const family::ModelConfig config = testing::small_config();
   const at::Tensor ids_BT = testing::random_tokens(config, 2, 40);
   const DocumentPieces documents = {{17, 23}, {40}};
-  const Weights rounded = testing::random_weights(config, 0, at::kBFloat16);
-  Weights exact;
-  for (const auto& [key, weight] : rounded) exact[key] = weight.to(at::kDouble);
+  Weights rounded = testing::random_weights(config, 0, at::kBFloat16), exact;
+  for (auto& [key, weight] : rounded) {
+    exact[key] = weight.to(at::kDouble).requires_grad_(true);
+    weight.requires_grad_(true);
+  }
   const at::Tensor reference = run_alone(Decoder(config, exact), ids_BT, documents);
   const at::Tensor hidden = Decoder(config, rounded).hidden_states(ids_BT, nullptr, &documents);
   EXPECT_LT(distance(hidden.to(at::kDouble), reference), 0.05 * reference.abs().max().item<double>());
+
+  const at::Tensor mix = at::sin(at::arange(reference.numel(), at::kDouble)).view_as(reference);
+  (reference * mix).sum().backward();
+  hidden.backward(mix.to(at::kBFloat16));
+  for (const family::Part part :
+       {family::Part::kQueryWeight, family::Part::kKeyWeight, family::Part::kValueWeight}) {
+    const at::Tensor wanted = exact.at({part, 0}).grad(),
+                     found = rounded.at({part, 0}).grad().to(at::kDouble);
+    EXPECT_LT((found - wanted).norm().item<double>(), 0.05 * wanted.norm().item<double>())
+        << static_cast<int>(part);
+  }
 }
 
 TEST(DocumentsOfAWindow, ThatDoNotFillTheirRowAreABug) {
