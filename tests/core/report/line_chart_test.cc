@@ -74,7 +74,9 @@ TEST(LineChart, SaysTheLastValueOfEachSeries) {
 TEST(LineChart, LabelsItsAxes) {
   const std::string html = chart_of({{"a", {{0, -1}, {50'000, 1}}}});
   for (const char* label : {">-1<", ">0<", ">1<", ">20 k<"}) EXPECT_CONTAINS(html, label);
-  EXPECT_EQ(html.find(">-0<"), html.npos);
+  const std::string from_zero = chart_of({{"a", {{0, 0}, {1, 1}}}});
+  EXPECT_CONTAINS(from_zero, ">0<");
+  EXPECT_EQ(from_zero.find(">-0<"), from_zero.npos);
   for (const double value : {0., 7., -3.})  // nothing but one value
     EXPECT_CONTAINS(chart_of({{"a", {{0, value}, {1, value}}}}), ">" + std::to_string(int(value)) + "<");
 }
@@ -92,6 +94,7 @@ TEST(LineChart, KeepsThePeaksOfALongSeries) {
   EXPECT_NEAR(peak->x, 0.7778, 1e-3);
   EXPECT_NEAR(peak->y, 0.04 / 1.08, 1e-3);
   EXPECT_NEAR(hole->x, 0, 1e-3);
+  EXPECT_NEAR(hole->y, 1 - 0.04 / 1.08, 1e-3);
 }
 
 TEST(LineChart, HasRoomForFewSeries) {
