@@ -43,7 +43,15 @@ void declare_training(CLI::App& app, uptrain::UptrainOptions& options) {
   app.add_option("--sequence-length", options.sequence_length,
                  "tokens of a window; 0: what the model can take, at most 2048");
   app.add_option("--batch-tokens", options.batch_tokens, "tokens of a step; 0: by budget");
-  app.add_option("--micro-batch", options.micro_batch, "windows at a time; 0: about 2048 tokens");
+  app.add_option("--micro-batch", options.micro_batch,
+                 "windows at a time; auto: as many as fit into memory, at most about 2048 tokens")
+      ->transform(CLI::Validator(
+          [](std::string& text) { return text = text == "auto" ? "0" : text, std::string(); }, "N|auto"));
+  app.add_flag("--recompute", options.recompute,
+               "keep one activation a layer and compute the others again: less memory, a third more work; "
+               "chosen with --micro-batch auto where memory asks for it");
+  app.add_option("--optimizer", options.optimizer,
+                 fmt::format("{} (muon: for matrices)", fmt::join(uptrain::optimizer_names(), ", ")));
   app.add_option("--lr", options.lr, "peak learning rate; 0: by model size");
   app.add_option(
       "--schedule", options.schedule,

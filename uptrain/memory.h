@@ -1,32 +1,41 @@
-// How much memory a run needs, said before it starts, and how it holds on to it.
+// How much memory a run needs, said before it starts.
 #pragma once
 
 #include <cstdint>
+#include <string>
 
-#include "core/family/model_config.h"
-#include "uptrain/recipe.h"
+#include "core/family/model_directory.h"
 
 namespace regroup::uptrain {
 
+// How a batch goes through the model: what memory has a say in.
+struct Passes {
+  std::int64_t micro_batch = 1;  // windows at a time
+  bool recompute = false;        // of a layer only its input is kept
+};
+
 struct MemoryQuestion {
   const family::ModelConfig& config;
-  std::int64_t parameters = 0, trained = 0;  // of the student
-  std::int64_t teacher_parameters = 0;       // 0: none
-  const Recipe& recipe;
+  std::int64_t parameters = 0, trained = 0;         // of the student
+  const family::ModelDirectory* teacher = nullptr;  // null: none
+  std::int64_t sequence_length = 0;
   const std::string& precision;
+  double program = 0;  // bytes that the process holds for other things: code, data
 };
 
+// In bytes.
 struct MemoryEstimate {
   double weights = 0;      // masters, gradients, moments, computing copies, the teacher
-  double activations = 0;  // what a backward pass over one micro-batch needs
-  double total() const { return weights + activations; }
+  double activations = 0;  // what passes over one micro-batch need
+  double program = 0;
+  double total() const { return weights + activations + program; }
 };
 
-MemoryEstimate estimate_memory(const MemoryQuestion& question);
+MemoryEstimate estimate_memory(const MemoryQuestion& question, const Passes& passes);
 
-// Makes this process keep memory that it frees for its next use, rather than hand it back to the system page
-// by page: a training step takes and frees the same large buffers every time, and new pages are slow to come
-// by.
-void keep_freed_memory();
+// The passes with the most windows, up to those of `most`, that fit into `available` bytes, halved as often
+// as needed; activations are recomputed only where one window would not fit otherwise. If nothing fits, the
+// smallest passes.
+Passes fitting_passes(const MemoryQuestion& question, Passes most, double available);
 
 }  // namespace regroup::uptrain

@@ -1,5 +1,5 @@
-// The weights under training: float32 masters, their gradients and AdamW's moments, each one flat buffer, and
-// the copies that the decoder computes with.
+// The weights under training: float32 masters, their gradients and the optimizer's moments, each one flat
+// buffer, and the copies that the decoder computes with.
 //
 // Flat, because an optimizer step is then a handful of passes over memory whatever the number of tensors.
 #pragma once
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/model/decoder.h"
+#include "uptrain/optimizer.h"
 
 namespace regroup::uptrain {
 
@@ -19,6 +20,7 @@ namespace regroup::uptrain {
 struct Treatment {
   bool trained = true;
   double lr_multiplier = 1;
+  UpdateRule of_matrices = UpdateRule::kAdamW;  // what it is updated by if it is a matrix (Optimizer)
 };
 using Treatments = std::function<Treatment(const model::WeightKey&)>;
 
@@ -29,24 +31,21 @@ struct Slot {
   std::int64_t offset = 0, elements = 0;
   Treatment treatment = {};
   bool decays = false;  // matrices; not norms, biases and embeddings
-};
-
-struct AdamW {
-  double lr = 0, weight_decay = 0;
-  double beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8;
+  UpdateRule rule = UpdateRule::kAdamW;
 };
 
 class Parameters {
  public:
-  // Takes the values of `weights`; `compute` is bfloat16 or the masters' own dtype, which is at least
-  // float32.
-  Parameters(const model::Weights& weights, at::ScalarType compute, const Treatments& treatments = {});
+  // Takes the values of `weights`, freeing each once it has them; `compute` is bfloat16 or the masters' own
+  // dtype, which is at least float32.
+  Parameters(model::Weights weights, at::ScalarType compute, const Treatments& treatments = {});
 
   // What the decoder reads: leaves whose storage follows the masters. Only trained ones require gradients.
   const model::Weights& compute() const { return compute_; }
   const std::vector<Slot>& slots() const { return slots_; }
 
-  // [shape of the slot], sharing memory with the flat buffer. Gradient and moments: of trained slots only.
+  // [shape of the slot], sharing memory with the flat buffer. Gradient and moments: of trained slots only;
+  // no second moment of one that is Muon's.
   at::Tensor master(const Slot& slot) const { return view(master_, slot); }
   at::Tensor gradient(const Slot& slot) const { return view(gradient_, slot); }
   at::Tensor first_moment(const Slot& slot) const { return view(first_, slot); }
@@ -59,8 +58,9 @@ class Parameters {
   void gather_gradients();
   double gradient_norm() const;
   void scale_gradient(double factor);
-  // One AdamW update (Loshchilov and Hutter 2019); `step` counts from 1. Refreshes the computing copies.
-  void update(const AdamW& adamw, std::int64_t step);
+  // One update by every slot's rule: AdamW (Loshchilov and Hutter 2019) or Muon; `step` counts from 1.
+  // Refreshes the computing copies.
+  void update(const OptimizerSettings& settings, std::int64_t step);
   // After masters were written from outside.
   void refresh_compute();
 
@@ -74,8 +74,10 @@ class Parameters {
     bool decays = false;
   };
 
+  void update_matrix(const Slot& slot, OptimizerSettings settings);
+
   std::vector<Slot> slots_;
-  std::vector<Group> groups_;
+  std::vector<Group> groups_;  // of AdamW's
   at::Tensor master_, gradient_, first_, second_, copy_;
   model::Weights compute_;
 };

@@ -11,6 +11,7 @@
 #include "core/base/error.h"
 #include "core/base/units.h"
 #include "uptrain/loss.h"
+#include "uptrain/optimizer.h"
 #include "uptrain/schedule.h"
 
 namespace regroup::uptrain {
@@ -67,6 +68,7 @@ void check_ranges(const UptrainOptions& options) {
               options.save_every >= 0 && options.validate_every >= 0,
           "--sequence-length, --batch-tokens, --micro-batch, --save-every, --validate-every",
           "positive numbers, or 0 for the default");
+  optimizer(options.optimizer);
   schedule(options.schedule);
 }
 
@@ -147,11 +149,14 @@ void resolve_steps(const UptrainOptions& options, const std::optional<double>& b
                               *budget, recipe.steps, per_step, recipe.tokens());
 }
 
-double default_lr(const family::ModelConfig& config) {
+// A model that was converted with text lost little, and has little to gain from large steps.
+constexpr double kShareAfterCalibration = 0.3;
+
+double default_lr(const family::ModelConfig& config, bool calibrated) {
   const auto parameters = static_cast<double>(family::matmul_parameters(config));
-  return std::ranges::find_if(kLearningRates,
-                              [&](const LearningRateRow& row) { return parameters <= row.up_to_parameters; })
-      ->lr;
+  const auto row = std::ranges::find_if(
+      kLearningRates, [&](const LearningRateRow& each) { return parameters <= each.up_to_parameters; });
+  return row->lr * (calibrated ? kShareAfterCalibration : 1);
 }
 
 }  // namespace
@@ -197,8 +202,9 @@ Recipe make_recipe(const UptrainOptions& options, const family::ModelConfig& con
   resolve_steps(options, budget, recipe);
   recipe.micro_batch =
       std::min(recipe.batch, given_or(options.micro_batch, kMicroBatchTokens / recipe.sequence_length));
+  recipe.recompute = options.recompute;
   recipe.match_steps = std::llround(options.match_fraction * static_cast<double>(recipe.steps));
-  recipe.lr = options.lr > 0 ? options.lr : default_lr(config);
+  recipe.lr = options.lr > 0 ? options.lr : default_lr(config, calibration_tokens(options.model) > 0);
   recipe.save_every = given_or(options.save_every, recipe.steps / kSaves);
   recipe.validate_every = given_or(options.validate_every, recipe.steps / kValidations);
   return recipe;
@@ -210,6 +216,7 @@ Json deciding_options(const UptrainOptions& options, const Recipe& recipe) {
   json["sequence-length"] = recipe.sequence_length;
   json["batch-tokens"] = recipe.tokens_per_step();
   json["micro-batch"] = recipe.micro_batch;
+  json["optimizer"] = options.optimizer;
   json["lr"] = recipe.lr;
   json["loss"] = loss(options.loss, !options.teacher.empty()).name;
   json["temperature"] = options.temperature;

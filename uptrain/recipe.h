@@ -19,7 +19,8 @@ struct Recipe {
   std::int64_t steps = 0;
   std::int64_t sequence_length = 0;
   std::int64_t batch = 0;        // windows a step
-  std::int64_t micro_batch = 0;  // windows in one pass
+  std::int64_t micro_batch = 0;  // windows in one pass; at most, until memory is asked (uptrain/memory.h)
+  bool recompute = false;        // of a layer only its input is kept for the backward pass
   double lr = 0;
   std::int64_t match_steps = 0;  // of `steps`, the first stage
   std::int64_t save_every = 0, validate_every = 0;
@@ -29,7 +30,8 @@ struct Recipe {
   std::int64_t tokens() const { return steps * tokens_per_step(); }
 };
 
-// Peak learning rate by size: what the literature healed models of that size with.
+// Peak learning rate by size: what the literature healed models of that size with. A model converted with
+// calibration text gets 0.3 of it.
 struct LearningRateRow {
   double up_to_parameters;
   double lr;

@@ -65,6 +65,10 @@ int take_lock(const fs::path& path) {
 
 }  // namespace
 
+fs::path checkpoints_of(const fs::path& path) {
+  return path / "checkpoints";
+}
+
 void require_run_directory(const fs::path& path, bool resume, bool overwrite) {
   refuse(path, content_of(path), resume, overwrite);
 }

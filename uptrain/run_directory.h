@@ -14,6 +14,9 @@ namespace regroup::uptrain {
 // not ours.
 void require_run_directory(const std::filesystem::path& path, bool resume, bool overwrite);
 
+// Where the states of a run in OUT are.
+std::filesystem::path checkpoints_of(const std::filesystem::path& path);
+
 class RunDirectory {
  public:
   // UserError also when another process is at work there, or when it cannot be made.
@@ -24,7 +27,7 @@ class RunDirectory {
 
   std::filesystem::path metrics() const { return path_ / "metrics.jsonl"; }
   std::filesystem::path tensorboard() const { return path_ / "tensorboard"; }
-  std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
+  std::filesystem::path checkpoints() const { return checkpoints_of(path_); }
   // Where the finished model's files are written before finish() moves them to their places.
   std::filesystem::path finishing() const { return path_ / ".finishing"; }
   void prepare_finishing() const;  // an empty directory

@@ -24,7 +24,10 @@ constexpr int kFormat = 2;
 struct Kind {
   std::string_view name;
   at::Tensor (Parameters::*tensor)(const Slot&) const;
-  bool of(const Slot& slot) const { return slot.treatment.trained || tensor == &Parameters::master; }
+  bool of(const Slot& slot) const {
+    if (tensor == &Parameters::master) return true;
+    return slot.treatment.trained && (tensor == &Parameters::first_moment || slot.rule == UpdateRule::kAdamW);
+  }
 };
 constexpr std::array kKinds{Kind{"master", &Parameters::master},
                             Kind{"first_moment", &Parameters::first_moment},
@@ -128,6 +131,7 @@ void add_progress(Json& json, const RunState& state) {
   json["tokens"] = state.tokens;
   json["seconds"] = state.seconds;
   json["last_loss"] = state.last_loss;
+  if (state.extended_at > 0) json["extended_at"] = state.extended_at;
   if (state.first_validation_loss) json["first_validation_loss"] = *state.first_validation_loss;
   if (!state.last_validation_loss) return;
   json["last_validation_loss"] = *state.last_validation_loss;
@@ -168,30 +172,33 @@ void save_state(const std::filesystem::path& checkpoints, const RunState& state,
     if (old != best) std::filesystem::remove_all(*old);
 }
 
-std::optional<RunState> resume_state(const std::filesystem::path& checkpoints, const Json& must_match,
-                                     Parameters& parameters, const WeightNames& names) {
+std::optional<SavedState> newest_state(const std::filesystem::path& checkpoints) {
   for (const auto& directory : saved_states(checkpoints)) {
-    if (const std::string reason = defect(directory); !reason.empty()) {
-      log_warning(fmt::format("{} is passed over: {}", directory.string(), reason));
-      continue;
-    }
-    const Json json = read_json(directory / kStateFile);
-    refuse_changes(json.at("must_match"), must_match, directory);
-    read_tensors(directory / kTensorFile, parameters, names);
-    const auto loss = [&](const char* key) {
-      return json.contains(key) ? std::optional(json[key].get<double>()) : std::nullopt;
-    };
-    return RunState{.step = json.at("step"),
-                    .tokens = json.at("tokens"),
-                    .seconds = json.at("seconds"),
-                    .last_loss = json.at("last_loss"),
-                    .first_validation_loss = loss("first_validation_loss"),
-                    .last_validation_loss = loss("last_validation_loss"),
-                    .validated_step = json.value("validated_step", std::int64_t{-1}),
-                    .outliers = Outliers::from_json(json.at("outliers")),
-                    .must_match = must_match};
+    const std::string reason = defect(directory);
+    if (reason.empty()) return SavedState{.directory = directory, .json = read_json(directory / kStateFile)};
+    log_warning(fmt::format("{} is passed over: {}", directory.string(), reason));
   }
   return std::nullopt;
+}
+
+RunState read_state(const SavedState& saved, const Json& must_match, Parameters& parameters,
+                    const WeightNames& names) {
+  const auto& [directory, json] = saved;
+  refuse_changes(saved.must_match(), must_match, directory);
+  read_tensors(directory / kTensorFile, parameters, names);
+  const auto loss = [&json](const char* key) {
+    return json.contains(key) ? std::optional(json[key].get<double>()) : std::nullopt;
+  };
+  return RunState{.step = saved.step(),
+                  .tokens = json.at("tokens"),
+                  .seconds = json.at("seconds"),
+                  .last_loss = json.at("last_loss"),
+                  .first_validation_loss = loss("first_validation_loss"),
+                  .last_validation_loss = loss("last_validation_loss"),
+                  .validated_step = json.value("validated_step", std::int64_t{-1}),
+                  .extended_at = json.value("extended_at", std::int64_t{0}),
+                  .outliers = Outliers::from_json(json.at("outliers")),
+                  .must_match = must_match};
 }
 
 }  // namespace regroup::uptrain

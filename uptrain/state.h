@@ -1,10 +1,10 @@
-// The state of a run after a step, from which it goes on as if it had never stopped: float32 masters, both
-// AdamW moments, and how far it was. Nothing else is needed: the order of the data, the schedule and
+// The state of a run after a step, from which it goes on as if it had never stopped: float32 masters, the
+// optimizer's moments, and how far it was. Nothing else is needed: the order of the data, the schedule and
 // everything random are functions of the seed and the step.
 //
 // OUT/checkpoints/step-N/
 //   state.safetensors   master/NAME, first_moment/NAME, second_moment/NAME, float32, for every weight NAME;
-//                       moments only of those that are trained
+//                       moments only of those that are trained, and no second ones of those that are Muon's
 //   state.json          step, tokens, seconds, what must not change on resuming, SHA-256 of the other file
 //
 // A state appears whole or not at all (checkpoint/output.h). The last few are kept, and the one whose
@@ -30,6 +30,7 @@ struct RunState {
   double last_loss = 0;
   std::optional<double> first_validation_loss, last_validation_loss;
   std::int64_t validated_step = -1;  // of last_validation_loss
+  std::int64_t extended_at = 0;      // steps that were done when the budget was last changed; 0: never
   Outliers outliers;
   // What decides the bytes of the result: flag or input -> value.
   Json must_match = Json::object();
@@ -45,9 +46,18 @@ void save_state(const std::filesystem::path& checkpoints, const RunState& state,
 // Newest step first; directories that are not whole states are passed over with a note.
 std::vector<std::filesystem::path> saved_states(const std::filesystem::path& checkpoints);
 
-// Reads the newest state that is whole into `parameters`, or returns none and leaves them alone. UserError
-// naming every option in `must_match` that differs from the state's.
-std::optional<RunState> resume_state(const std::filesystem::path& checkpoints, const Json& must_match,
-                                     Parameters& parameters, const WeightNames& names);
+struct SavedState {
+  std::filesystem::path directory;
+  Json json;  // of state.json
+  std::int64_t step() const { return json.at("step"); }
+  const Json& must_match() const { return json.at("must_match"); }
+};
+
+// The newest state that is whole; damaged ones are passed over with a warning.
+std::optional<SavedState> newest_state(const std::filesystem::path& checkpoints);
+
+// Fills `parameters`. UserError naming every value of `must_match` that is not the state's.
+RunState read_state(const SavedState& saved, const Json& must_match, Parameters& parameters,
+                    const WeightNames& names);
 
 }  // namespace regroup::uptrain

@@ -64,7 +64,7 @@ StepMeasures measure_gradients(const model::Decoder& student, Parameters& parame
 void update_weights(Parameters& parameters, const StepMeasures& measures, const StepSettings& settings) {
   if (settings.clip > 0 && measures.gradient_norm > settings.clip)
     parameters.scale_gradient(settings.clip / measures.gradient_norm);
-  parameters.update(settings.adamw, settings.step);
+  parameters.update(settings.optimizer, settings.step);
 }
 
 }  // namespace regroup::uptrain

@@ -26,7 +26,7 @@ struct StepSettings {
   std::int64_t step = 0;         // counts from 1
   std::int64_t micro_batch = 1;  // windows a pass; gradients add up to those of the whole batch
   double clip = 0;               // largest gradient norm; 0: none
-  AdamW adamw;
+  OptimizerSettings optimizer;
 };
 
 // Means over the step's tokens, before the update.

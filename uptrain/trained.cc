@@ -64,8 +64,11 @@ Treatments treatments(const UptrainOptions& options, const WeightNames& names) {
                      .what = "nothing is left to train",
                      .expected = "weights such as " + names.begin()->second,
                      .found = options.train});
-  return [trained, multiplier = options.kv_lr_multiplier](const model::WeightKey& key) {
-    return Treatment{.trained = trained.contains(key), .lr_multiplier = is_kv(key.first) ? multiplier : 1};
+  return [trained, multiplier = options.kv_lr_multiplier,
+          rule = optimizer(options.optimizer).of_matrices](const model::WeightKey& key) {
+    return Treatment{.trained = trained.contains(key),
+                     .lr_multiplier = is_kv(key.first) ? multiplier : 1,
+                     .of_matrices = rule};
   };
 }
 

@@ -10,6 +10,7 @@
 #include "core/base/units.h"
 #include "core/data/training_windows.h"
 #include "core/metric/nll.h"
+#include "core/model/recompute.h"
 #include "uptrain/interrupt.h"
 #include "uptrain/schedule.h"
 #include "uptrain/step.h"
@@ -122,9 +123,11 @@ StepMetrics advance(Clockwork& clock) {
   const StepSettings settings{.step = state.step + 1,
                               .micro_batch = run.recipe.micro_batch,
                               .clip = options.clip,
-                              .adamw = {.lr = learning_rate(clock.schedule_row, run.recipe.lr, state.step,
-                                                            run.recipe.steps, options.warmup),
-                                        .weight_decay = options.weight_decay}};
+                              .optimizer = {.lr = learning_rate(clock.schedule_row, run.recipe.lr, state.step,
+                                                                {.steps = run.recipe.steps,
+                                                                 .warmup = options.warmup,
+                                                                 .extended_at = state.extended_at}),
+                                            .weight_decay = options.weight_decay}};
   const StepMeasures measures =
       measure_gradients(run.student, run.parameters, objective, batch_of(run, clock.windows, settings.step),
                         settings.micro_batch);
@@ -142,7 +145,7 @@ StepMetrics advance(Clockwork& clock) {
   state.step += 1;
   state.tokens += run.recipe.tokens_per_step();
   state.seconds += seconds;
-  StepMetrics metrics = describe(run, loss, measures, state, settings.adamw.lr, seconds);
+  StepMetrics metrics = describe(run, loss, measures, state, settings.optimizer.lr, seconds);
   metrics.skipped = skipped;
   state.last_loss = metrics.loss;
   return metrics;
@@ -171,6 +174,7 @@ double step_flops(const Run& run) {
 bool train(const Run& run, RunState& state, MetricsFile& metrics) {
   const Recipe& recipe = run.recipe;
   const Interrupt interrupt;
+  const model::RecomputeGuard recompute(recipe.recompute);
   const auto start = Clock::now();
   Clockwork clock{.run = run,
                   .state = state,

@@ -5,10 +5,13 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
+
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/hash.h"
 #include "core/base/log.h"
+#include "core/base/memory.h"
 #include "core/base/units.h"
 #include "core/base/version.h"
 #include "core/data/overlap.h"
@@ -16,6 +19,8 @@
 #include "core/family/model_directory.h"
 #include "core/model/device.h"
 #include "core/model/gemm_peak.h"
+#include "uptrain/block_cache.h"
+#include "uptrain/continuation.h"
 #include "uptrain/memory.h"
 #include "uptrain/parameters.h"
 #include "uptrain/recipe.h"
@@ -111,17 +116,27 @@ Json must_match(const UptrainOptions& options, const Recipe& recipe, const Json&
   return json;
 }
 
-void require_memory(const MemoryEstimate& estimate, at::Device device) {
-  const auto available = static_cast<double>(model::available_memory(device));
-  log_info(fmt::format("memory: {} for weights, gradients and optimizer + {} for activations; {} available",
-                       human_bytes(estimate.weights), human_bytes(estimate.activations),
-                       human_bytes(available)));
+// Chooses passes that fit where that was left to us; says what is needed before the first step.
+void fit_memory(const UptrainOptions& options, const MemoryQuestion& question, double available,
+                Recipe& recipe) {
+  const Passes asked{recipe.micro_batch, recipe.recompute};
+  const Passes passes = options.micro_batch > 0 ? asked : fitting_passes(question, asked, available);
+  if (passes.recompute && !asked.recompute)
+    log_info("activations are recomputed in the backward pass, to fit into memory");
+  recipe.micro_batch = passes.micro_batch;
+  recipe.recompute = passes.recompute;
+  const MemoryEstimate estimate = estimate_memory(question, passes);
+  log_info(fmt::format(
+      "memory: {} = {} for weights, gradients and optimizer + {} for activations + {} for program and "
+      "data; {} available",
+      human_bytes(estimate.total()), human_bytes(estimate.weights), human_bytes(estimate.activations),
+      human_bytes(estimate.program), human_bytes(available)));
   if (estimate.total() <= available) return;
   throw UserError({.where = "memory",
                    .expected = fmt::format("{} for this run", human_bytes(estimate.total())),
-                   .found = fmt::format("{} available on {}", human_bytes(available), device.str()),
+                   .found = fmt::format("{} available", human_bytes(available)),
                    .remedy = estimate.weights <= available
-                                 ? "Give a smaller --micro-batch or --sequence-length"
+                                 ? "Give a smaller --micro-batch or --sequence-length, or --recompute"
                                  : "The weights alone do not fit: use a larger machine"});
 }
 
@@ -160,15 +175,20 @@ Json provenance(const UptrainOptions& options, const Recipe& recipe, const RunSt
   return json;
 }
 
-RunState starting_state(const RunDirectory& directory, bool resume, const Json& matching,
-                        Parameters& parameters, const WeightNames& names) {
-  RunState fresh;
-  fresh.must_match = matching;
-  if (!resume) return fresh;
-  const auto resumed = resume_state(directory.checkpoints(), matching, parameters, names);
-  log_info(resumed ? fmt::format("resuming after step {}", resumed->step)
-                   : "there is no state to resume from: starting at the first step");
-  return resumed.value_or(fresh);
+std::optional<SavedState> state_to_resume(const UptrainOptions& options) {
+  if (!options.resume) return std::nullopt;
+  auto saved = newest_state(checkpoints_of(options.out));
+  log_info(saved ? fmt::format("resuming after step {}", saved->step())
+                 : "there is no state to resume from: starting at the first step");
+  return saved;
+}
+
+RunState starting_state(const std::optional<SavedState>& saved, const UptrainOptions& options, Recipe& recipe,
+                        const Json& matching, Parameters& parameters, const WeightNames& names) {
+  if (!saved) return {.must_match = matching};
+  RunState state = continued(*saved, options, recipe, matching, parameters, names);
+  if (state.extended_at > 0) recipe.match_steps = std::min(recipe.match_steps, state.extended_at);
+  return state;
 }
 
 // bfloat16 is emulated where a processor has no instructions for it, a hundred times slower than float32.
@@ -191,33 +211,38 @@ UptrainSummary summary_of(const RunState& state, std::int64_t parameters) {
 }  // namespace
 
 UptrainSummary uptrain(const UptrainOptions& given) {
-  keep_freed_memory();
-  const UptrainOptions options = with_precision(given);
-  refuse_own_source(options);
-  require_run_directory(options.out, options.resume, options.overwrite);
+  refuse_own_source(given);
+  require_run_directory(given.out, given.resume, given.overwrite);
+  const std::optional<SavedState> saved = state_to_resume(given);
+  const UptrainOptions options = with_precision(saved ? with_choices_of(*saved, given) : given);
   const auto dtype = result_dtype(options.dtype);
   const family::ModelDirectory model = family::open_model(options.model);
   const std::optional<family::ModelDirectory> teacher_files = open_teacher(options, model);
   const Data data = read_data(options, model.config);
   if (data.valid) refuse_overlap(data);
-  const Recipe recipe =
-      make_recipe(options, model.config, static_cast<std::int64_t>(data.train.tokens.size()));
+  Recipe recipe = make_recipe(options, model.config, static_cast<std::int64_t>(data.train.tokens.size()));
   const at::Device device = model::open_device(options.device);
   const at::ScalarType compute = model::parse_dtype(options.precision, "--precision");
 
   model::Weights weights = model::load_weights(model, at::kFloat, device);
   const WeightNames names = weight_names(model, weights);
   const Treatments treated = treatments(options, names);
-  require_memory(estimate_memory({.config = model.config,
-                                  .parameters = model.parameters(),
-                                  .trained = trained_parameters(weights, treated),
-                                  .teacher_parameters = teacher_files ? teacher_files->parameters() : 0,
-                                  .recipe = recipe,
-                                  .precision = options.precision}),
-                 device);
+  constexpr double kTrainingCode = 64 << 20;  // of LibTorch, read in when the first step needs it
+  // Before memory is counted: the libraries of matrix products take theirs at the first one.
+  const double peak = model::gemm_peak(compute, device);
+  const auto loaded = 4.0 * static_cast<double>(model.parameters());
+  const double held = device.is_cpu() ? static_cast<double>(resident_host_memory()) : loaded;
+  fit_memory(options,
+             {.config = model.config,
+              .parameters = model.parameters(),
+              .trained = trained_parameters(weights, treated),
+              .teacher = teacher_files ? &*teacher_files : nullptr,
+              .sequence_length = recipe.sequence_length,
+              .precision = options.precision,
+              .program = std::max(0.0, held - loaded) + (device.is_cpu() ? kTrainingCode : 0)},
+             static_cast<double>(model::available_memory(device)) + held, recipe);
   const Json inputs = input_hashes(options, model, teacher_files);
-  Parameters parameters(weights, compute, treated);
-  weights.clear();
+  Parameters parameters(std::move(weights), compute, treated);
   const model::Decoder student(model.config, parameters.compute());
   std::optional<model::Decoder> teacher;
   if (teacher_files)
@@ -225,9 +250,8 @@ UptrainSummary uptrain(const UptrainOptions& given) {
 
   RunDirectory directory(options.out, options.resume, options.overwrite);
   RunState state =
-      starting_state(directory, options.resume, must_match(options, recipe, inputs), parameters, names);
+      starting_state(saved, options, recipe, must_match(options, recipe, inputs), parameters, names);
   MetricsFile metrics(directory.metrics(), state.step, options.tensorboard ? directory.tensorboard() : "");
-  const double peak = model::gemm_peak(compute, device);
   log_start(options, recipe, data.train, peak);
   const Run run{.options = options,
                 .recipe = recipe,
@@ -241,6 +265,7 @@ UptrainSummary uptrain(const UptrainOptions& given) {
                 .save = [&](const RunState& s) {
                   save_state(directory.checkpoints(), s, parameters, names, options.keep);
                 }};
+  keep_freed_blocks();
   const bool finished = train(run, state, metrics);
   UptrainSummary summary = summary_of(state, model.parameters());
   summary.finished = finished;

@@ -52,6 +52,8 @@ struct UptrainOptions {
   std::int64_t sequence_length = 0;  // inputs of a training window, in tokens
   std::int64_t batch_tokens = 0;     // tokens of an optimizer step
   std::int64_t micro_batch = 0;      // windows in one forward and backward pass: memory, not mathematics
+  bool recompute = false;            // activations, a layer at a time: less memory, a third more work
+  std::string optimizer = "adamw";   // a row of optimizers()
   double lr = 0;                     // peak
   std::string schedule = "1-sqrt";   // a row of schedules()
   double warmup = 0.05;              // of the steps
@@ -77,8 +79,8 @@ struct UptrainOptions {
   Json resolved = Json::object();  // what the command line resolved to, for regroup.json
 };
 
-// What --loss, --train and --schedule know by name.
-std::vector<std::string> loss_names(), trained_part_names(), schedule_names();
+// What --loss, --train, --optimizer and --schedule know by name.
+std::vector<std::string> loss_names(), trained_part_names(), optimizer_names(), schedule_names();
 
 struct UptrainSummary {
   bool finished = true;  // false: stopped by a signal or the time limit, to be resumed

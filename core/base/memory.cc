@@ -74,4 +74,8 @@ std::uint64_t available_host_memory(const fs::path& root) {
   return std::min(machine, left_in_control_groups(root));
 }
 
+std::uint64_t resident_host_memory(const fs::path& root) {
+  return number_in(root / "proc/self/status", "VmRSS:").value_or(0) * 1024;
+}
+
 }  // namespace regroup

@@ -4,6 +4,7 @@
 
 #include "core/base/error.h"
 #include "core/model/fused.h"
+#include "core/model/recompute.h"
 
 namespace regroup::model {
 
@@ -58,8 +59,12 @@ at::Tensor Decoder::hidden_states(const at::Tensor& tokens_BT, KvCache* cache,
   if (documents) check_documents(*documents, tokens_BT);
   at::Tensor x_BTM = embedded(config_, weights_, tokens_BT, first, documents);
   const Rotation rotation = rotation_for(config_, x_BTM, first, count);
-  for (std::int64_t layer = 0; layer < config_.layers; ++layer)
-    x_BTM = DecoderLayer(config_, weights_, layer)(x_BTM, rotation, cache, documents);
+  for (std::int64_t layer = 0; layer < config_.layers; ++layer) {
+    const auto run = [this, layer, rotation, cache, documents](const at::Tensor& x) {
+      return DecoderLayer(config_, weights_, layer)(x, rotation, cache, documents);
+    };
+    x_BTM = cache == nullptr && recomputing() ? recomputed(run, x_BTM) : run(x_BTM);
+  }
   if (cache) cache->advance(count);
   const at::Tensor weight_M = config_.norm_weight ? weight_of(weights_, Part::kFinalNorm) : at::Tensor();
   const at::Tensor final_BTM = stream_norm(config_, x_BTM, weight_M, find(weights_, Part::kFinalNormBias));

@@ -24,9 +24,10 @@ inline std::string quoted(const std::string& argument) {
   return text + "'";
 }
 
-inline Ran run_program(const std::vector<std::string>& arguments) {
+// `before`: shell commands that set limits, "ulimit -f 8; ".
+inline Ran run_program(const std::vector<std::string>& arguments, const std::string& before = "") {
   const TempDir folder;
-  std::string command = quoted(REGROUP_PROGRAM);
+  std::string command = before + quoted(REGROUP_PROGRAM);
   for (const std::string& argument : arguments) command.append(" ").append(quoted(argument));
   command += " >" + quoted(folder / "out") + " 2>" + quoted(folder / "err") + " </dev/null";
   const int status = std::system(command.c_str());

@@ -152,6 +152,18 @@ TEST(Recipe, LearningRateFallsWithSize) {
   EXPECT_EQ(make_recipe(given, large, 100'000).lr, 0.5);
 }
 
+TEST(Recipe, AModelConvertedWithTextLearnsMoreGently) {
+  const TempDir folder;
+  write_text(
+      folder / "regroup.json",
+      R"({"command": "convert", "result": {"calibration": {"windows": 20, "tokens_of_a_window": 512}}})");
+  UptrainOptions options = with_steps(3);
+  options.model = folder.path();
+  EXPECT_DOUBLE_EQ(make_recipe(options, config(), 100'000).lr, 3e-4);
+  options.lr = 0.5;
+  EXPECT_EQ(make_recipe(options, config(), 100'000).lr, 0.5);
+}
+
 TEST(Recipe, ALongerBudgetTakesLargerSteps) {
   UptrainOptions options;
   options.tokens = 200'000;

@@ -54,6 +54,12 @@ void damage(const fs::path& file) {
   stream.put('x');
 }
 
+std::optional<RunState> resume_state(const fs::path& checkpoints, const Json& must_match,
+                                     Parameters& parameters, const WeightNames& names) {
+  const auto saved = newest_state(checkpoints);
+  return saved ? std::optional(read_state(*saved, must_match, parameters, names)) : std::nullopt;
+}
+
 TEST(State, ComesBackAsItWas) {
   const TempDir folder;
   Parameters saved = make(1), loaded = make(2);
@@ -65,12 +71,14 @@ TEST(State, ComesBackAsItWas) {
   state.seconds = 1.5;
   state.last_loss = 3.25;
   state.first_validation_loss = 4;
+  state.extended_at = 5;
   save_state(folder.path(), state, saved, names_of(saved), 2);
   const auto resumed = resume_state(folder.path(), state.must_match, loaded, names_of(loaded));
   ASSERT_TRUE(resumed);
   EXPECT_EQ(resumed->step, 7);
   EXPECT_EQ(resumed->tokens, 70);
   EXPECT_EQ(resumed->seconds, 1.5);
+  EXPECT_EQ(resumed->extended_at, 5);
   EXPECT_EQ(resumed->last_loss, 3.25);
   EXPECT_EQ(resumed->first_validation_loss, 4);
   EXPECT_FALSE(resumed->last_validation_loss);

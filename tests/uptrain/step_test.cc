@@ -49,7 +49,7 @@ StepResult step(Trained& trained, const Batch& batch, const StepSettings& settin
 }
 
 StepSettings settings(std::int64_t micro_batch, double lr = 0.01) {
-  return {.step = 1, .micro_batch = micro_batch, .clip = 0, .adamw = {.lr = lr}};
+  return {.step = 1, .micro_batch = micro_batch, .clip = 0, .optimizer = {.lr = lr}};
 }
 
 std::vector<at::Tensor> masters(const Parameters& parameters) {
@@ -105,9 +105,9 @@ TEST(Step, UpdatesAsAdamWSays) {
     first.push_back(at::zeros_like(v));
     second.push_back(at::zeros_like(v));
   }
-  const AdamW adamw{.lr = 0.02, .weight_decay = 0.3};
+  const OptimizerSettings adamw{.lr = 0.02, .weight_decay = 0.3};
   for (std::int64_t number = 1; number <= 3; ++number) {
-    step(trained, batch, {.step = number, .micro_batch = 2, .clip = 0, .adamw = adamw});
+    step(trained, batch, {.step = number, .micro_batch = 2, .clip = 0, .optimizer = adamw});
     for (std::size_t i = 0; i < value.size(); ++i) {
       const Slot& slot = trained.parameters.slots()[i];
       const at::Tensor g = trained.parameters.gradient(slot);

@@ -47,5 +47,11 @@ TEST_F(Memory, ReadsTheOlderGroups) {
   EXPECT_EQ(available_host_memory(root_), 1000u);
 }
 
+TEST_F(Memory, KnowsWhatTheProcessHolds) {
+  write("proc/self/status", "Name:\tregroup\nVmHWM:\t    9 kB\nVmRSS:\t    7 kB\n");
+  EXPECT_EQ(resident_host_memory(root_), 7u * 1024);
+  EXPECT_GT(resident_host_memory(), 1u << 20);
+}
+
 }  // namespace
 }  // namespace regroup

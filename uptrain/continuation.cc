@@ -1,0 +1,60 @@
+#include "uptrain/continuation.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "uptrain/schedule.h"
+
+namespace regroup::uptrain {
+
+UptrainOptions with_choices_of(const SavedState& saved, UptrainOptions options) {
+  const Json& before = saved.must_match();
+  const auto keep = [&before](auto& value, const char* name) {
+    if (value == 0 && before.contains(name)) before[name].get_to(value);
+  };
+  keep(options.sequence_length, "sequence-length");
+  keep(options.batch_tokens, "batch-tokens");
+  keep(options.micro_batch, "micro-batch");
+  keep(options.validate_every, "validate-every");
+  keep(options.lr, "lr");
+  return options;
+}
+
+bool extends(const SavedState& saved, const UptrainOptions& options, const Recipe& recipe) {
+  const auto steps = saved.must_match().value("steps", std::int64_t{0});
+  if (steps == recipe.steps) return false;
+  const std::string where = saved.directory.string();
+  if (recipe.steps <= saved.step())
+    throw UserError({.where = where,
+                     .what = fmt::format("{} steps are done already", saved.step()),
+                     .expected = "a budget of more than these",
+                     .found = fmt::format("{} steps", recipe.steps)});
+  const Course before{.steps = steps,
+                      .warmup = options.warmup,
+                      .extended_at = saved.json.value("extended_at", std::int64_t{0})};
+  const auto matching = std::llround(options.match_fraction * static_cast<double>(steps));
+  if (saved.step() >= matching && at_peak(schedule(options.schedule), saved.step(), before)) return true;
+  throw UserError(
+      {.where = where,
+       .what = fmt::format("steps was {}, is {}, and the learning rate is not at its peak after step {}",
+                           steps, recipe.steps, saved.step()),
+       .remedy = "A budget is changed in the constant part of --schedule 1-sqrt, after warm-up and matching. "
+                 "Give the same budget, remove newer states to go on from an older one, or start anew with "
+                 "--overwrite"});
+}
+
+RunState continued(const SavedState& saved, const UptrainOptions& options, const Recipe& recipe,
+                   const Json& must_match, Parameters& parameters, const WeightNames& names) {
+  if (!extends(saved, options, recipe)) return read_state(saved, must_match, parameters, names);
+  SavedState renewed = saved;
+  renewed.json["must_match"]["steps"] = recipe.steps;
+  renewed.json["extended_at"] = saved.step();
+  log_info(fmt::format("the budget was {} steps, from step {} on it is {}",
+                       saved.must_match()["steps"].dump(), saved.step(), recipe.steps));
+  return read_state(renewed, must_match, parameters, names);
+}
+
+}  // namespace regroup::uptrain
