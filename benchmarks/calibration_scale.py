@@ -6,7 +6,6 @@ usage: .venv/bin/python benchmarks/calibration_scale.py [--folder DIR] [--tokens
 """
 
 import argparse
-import datetime
 import pathlib
 import random
 import re
@@ -60,10 +59,7 @@ def main():
     line = (f"{args.tokens} tokens, 32 -> {args.kv_heads} heads, --refit {args.refit} --memory {args.memory}: {LAYERS} layers in "
             f"{seconds:.0f} s, peak resident {peak:.2f} GiB; {WHOLE} layers by extrapolation {seconds * WHOLE / LAYERS / 3600:.1f} h")
     print(line, machine.describe(), sep="\n")
-    if args.results:
-        date = datetime.date.today().isoformat()
-        with open(args.results / f"calibration_scale_{date}.md", "a") as record:
-            record.write(f"- {line} ({machine.describe()})\n")
+    machine.record(args.results, "calibration_scale", f"- {line} ({machine.describe()})\n", "a")
 
 
 if __name__ == "__main__":

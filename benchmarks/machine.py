@@ -1,6 +1,7 @@
 """What every benchmark prints beside its figures: the processor, the features that decide speed, and the GEMM peak measured
 in the same run. An absolute figure means nothing without them."""
 
+import datetime
 import os
 import time
 
@@ -34,3 +35,11 @@ def describe():
     name, features = cpu()
     peak = gemm_peak() / 1e9
     return f"{name}, {os.cpu_count()} cores, {' '.join(features)}; bf16 GEMM peak {peak:.0f} GFLOP/s"
+
+
+def record(folder, name, text, mode="w"):
+    """Keeps `text` as NAME_DATE.md in `folder`; none: nowhere."""
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / f"{name}_{datetime.date.today()}.md", mode) as file:
+            file.write(text)

@@ -6,7 +6,6 @@ Rows that look at text are run with several seeds, which choose the windows: mea
 usage: .venv/bin/python benchmarks/merge_quality.py [--rows NAME...] [--results DIR]
 """
 import argparse
-import datetime
 import json
 import pathlib
 import statistics
@@ -126,9 +125,7 @@ def main():
     lines += ["", f"source: {source:.4f} nats per token"]
     text = "\n".join(lines + ["", machine.describe()]) + "\n"
     print(text)
-    if args.results:
-        date = datetime.date.today().isoformat()
-        (args.results / f"merge_quality_{args.model.name}_{date}.md").write_text(f"# Merge quality, {date}\n\n{text}")
+    machine.record(args.results, f"merge_quality_{args.model.name}", f"# Merge quality\n\n{text}")
 
 
 if __name__ == "__main__":

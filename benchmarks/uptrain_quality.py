@@ -7,7 +7,6 @@ usage: .venv/bin/python benchmarks/uptrain_quality.py [--rows NAME...] [--kv-hea
        [--tune] [--flags "--lr 1e-4"] [--results DIR]
 """
 import argparse
-import datetime
 import json
 import pathlib
 import shlex
@@ -114,9 +113,7 @@ def main():
             lines.append(f"| {row} | " + " | ".join(cells) + " |")
     text = "\n".join(lines + ["", machine.describe()]) + "\n"
     print(text)
-    if args.results:
-        date = datetime.date.today().isoformat()
-        (args.results / f"uptrain_quality_{args.model.name}_{date}.md").write_text(f"# Uptraining, {date}\n\n{text}")
+    machine.record(args.results, f"uptrain_quality_{args.model.name}", f"# Uptraining\n\n{text}")
 
 
 if __name__ == "__main__":

@@ -139,9 +139,7 @@ def main():
         lines.append(f"| {name} | {rate:.0f} | {100 * mfu:.1f}% | {pairs} |")
     text = "\n".join(lines) + "\n"
     print(text)
-    if args.results:
-        args.results.mkdir(parents=True, exist_ok=True)
-        (args.results / f"uptrain_speed_{args.model.name}_{datetime.date.today()}.md").write_text(text)
+    machine.record(args.results, f"uptrain_speed_{args.model.name}", text)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,6 @@ std::string convert(const ConvertOptions& options, const Json& resolved);
 
 // Names and summaries of merge methods and of refits, for --help.
 std::string method_help();
-std::string refit_help();
 std::string_view best_refit();
 std::string refit_help();
 std::vector<std::string> method_names();
