@@ -48,8 +48,25 @@ StepResult step(Trained& trained, const Batch& batch, const StepSettings& settin
   return {measures.mean.objective, measures.gradient_norm};
 }
 
+struct Losses {
+  double first = 0, last = 0;
+};
+
 StepSettings settings(std::int64_t micro_batch, double lr = 0.01) {
   return {.step = 1, .micro_batch = micro_batch, .clip = 0, .optimizer = {.lr = lr}};
+}
+
+// The same batch again and again.
+Losses train(Trained& trained, const Batch& batch, std::int64_t steps, std::int64_t micro_batch,
+             const Objective& objective = kNextToken) {
+  Losses losses;
+  for (std::int64_t number = 1; number <= steps; ++number) {
+    StepSettings s = settings(micro_batch);
+    s.step = number;
+    losses.last = step(trained, batch, s, objective).loss;
+    if (number == 1) losses.first = losses.last;
+  }
+  return losses;
 }
 
 std::vector<at::Tensor> masters(const Parameters& parameters) {
@@ -165,13 +182,7 @@ TEST(Step, LearnsABatchByHeart) {
   const family::ModelConfig config = small_config();
   Trained trained(config, at::kFloat, at::kFloat);
   const Batch batch = make_batch(config, 2, 8);
-  double loss = 0;
-  for (std::int64_t number = 1; number <= 100; ++number) {
-    StepSettings s = settings(2);
-    s.step = number;
-    loss = step(trained, batch, s).loss;
-  }
-  EXPECT_LT(loss, 0.05);
+  EXPECT_LT(train(trained, batch, 100, 2).last, 0.05);
 }
 
 // The plain mean divergence over all logits at once.
@@ -208,14 +219,8 @@ TEST(Step, DistillationFindsItsTeacher) {
   const model::Decoder teacher(config, random_weights(config, 5, at::kFloat));
   const Batch batch = make_batch(config, 4, 8);
   const Objective objective{.loss = &loss("kl", true), .teacher = &teacher};
-  double first = 0, last = 0;
-  for (std::int64_t number = 1; number <= 100; ++number) {
-    StepSettings s = settings(4);
-    s.step = number;
-    last = step(trained, batch, s, objective).loss;
-    if (number == 1) first = last;
-  }
-  EXPECT_LT(last, 0.02 * first);
+  const Losses losses = train(trained, batch, 100, 4, objective);
+  EXPECT_LT(losses.last, 0.02 * losses.first);
 }
 
 TEST(Step, MatchingTeachesAttentionAloneAndWholly) {
@@ -230,15 +235,9 @@ TEST(Step, MatchingTeachesAttentionAloneAndWholly) {
   const Batch batch = make_batch(config, 8, 12);
   const Objective objective{.loss = &matching_loss(), .teacher = &teacher};
   const auto before = masters(trained.parameters);
-  double first = 0, last = 0;
-  for (std::int64_t number = 1; number <= 150; ++number) {
-    StepSettings s = settings(3);
-    s.step = number;
-    last = step(trained, batch, s, objective).loss;
-    if (number == 1) first = last;
-  }
-  EXPECT_GT(first, 0.3);
-  EXPECT_LT(last, 0.02 * first);
+  const Losses losses = train(trained, batch, 150, 3, objective);
+  EXPECT_GT(losses.first, 0.3);
+  EXPECT_LT(losses.last, 0.02 * losses.first);
   for (std::size_t i = 0; i < before.size(); ++i) {
     const Slot& slot = trained.parameters.slots()[i];
     if (slot.key.first == Part::kUpWeight || slot.key.first == Part::kTokenEmbedding) {
