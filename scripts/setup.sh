@@ -37,7 +37,8 @@ elif ! compgen -G '.venv/lib/python3*/site-packages/torch/lib/libtorch_cpu.so' >
   echo "setup: installing torch $torch_version into .venv"
   python3 -m venv .venv
   pip_install=(.venv/bin/python -m pip install --quiet --disable-pip-version-check)
-  "${pip_install[@]}" --no-deps "torch==$torch_version"
+  # typing_extensions is all that `import torch` needs besides, for the benchmarks.
+  "${pip_install[@]}" --no-deps "torch==$torch_version" typing_extensions
   # A CPU wheel's libraries need nothing else; a CUDA wheel's CPU library does not load without its CUDA packages.
   if compgen -G '.venv/lib/python3*/site-packages/torch/lib/libtorch_cuda.so' >/dev/null; then
     "${pip_install[@]}" "torch==$torch_version"
