@@ -105,6 +105,7 @@ FAMILIES = {
                                      "max_position_embeddings": 32, "ffn_hidden_size": 20}, {
         "rw": {"alibi": True, "multi_query": False, "parallel_attn": False, "bias": True},
         "rw_six_heads": {"hidden_size": 24, "num_attention_heads": 6, "alibi": True, "multi_query": False, "parallel_attn": False, "bias": True},
+        "rw_sixteen_heads": {"hidden_size": 32, "num_attention_heads": 16, "alibi": True, "multi_query": False, "parallel_attn": False, "bias": True},
         "7b": {}, "rotary_mha": {"multi_query": False, "parallel_attn": False},
         "40b": {"new_decoder_architecture": True, "num_kv_heads": 2},
         "one_norm": {"new_decoder_architecture": True, "num_kv_heads": 4, "num_ln_in_parallel_attn": 1},
