@@ -52,6 +52,10 @@ constexpr std::array<TensorRule, 21> kTensors = {{
     {"lm_head.weight", Part::kLmHead, shapes::kVocabByHidden, Presence::kUntied},
 }};
 
+bool is_grouped(const ConfigReader& config) {
+  return config.boolean_or("new_decoder_architecture", false);
+}
+
 ModelConfig read_config(const Json& json, const std::string& where) {
   const ConfigReader config(json, where);
   ModelConfig model;
@@ -61,7 +65,7 @@ ModelConfig read_config(const Json& json, const std::string& where) {
               .heads = config.has("n_head") ? "n_head" : "num_attention_heads",
               .kv_heads = is_own(config) ? "num_key_value_heads" : "",
               .head_dim = ""});
-  const bool grouped = config.boolean_or("new_decoder_architecture", false);
+  const bool grouped = is_grouped(config);
   if (!is_own(config)) {
     if (grouped)
       model.kv_heads = config.count_or("num_kv_heads", config.count_or("n_head_kv", model.heads));
@@ -94,11 +98,11 @@ ModelConfig read_config(const Json& json, const std::string& where) {
 
 // Only the newer architecture has groups; the older ones have one head for all, or one for each.
 bool holds(const Json& config, std::int64_t kv_heads) {
-  return kv_heads == 1 || config.value("new_decoder_architecture", false);
+  return kv_heads == 1 || is_grouped(ConfigReader(config, "config.json"));
 }
 
 Json with_kv_heads(const Json& config, std::int64_t kv_heads) {
-  if (config.value("new_decoder_architecture", false)) return with_count(config, "num_kv_heads", kv_heads);
+  if (is_grouped(ConfigReader(config, "config.json"))) return with_count(config, "num_kv_heads", kv_heads);
   if (kv_heads != 1) return as_own(config, "FalconForCausalLM", "falcon", kv_heads);
   Json changed = config;
   changed["multi_query"] = true;

@@ -47,11 +47,12 @@ ModelConfig read_config(const Json& json, const std::string& where) {
     model.attention_scale = 1.0 / 16;
   }
   model.ffn = config.count("intermediate_size");
-  // Files from before 2024-04 say "gelu" and mean the tanh form that they were trained with; HF reads
-  // hidden_activation first, and takes hidden_act at its word.
-  model.activation = config.has("hidden_activation")
-                         ? read_activation(config, "hidden_activation", "")
-                         : read_activation(config, "hidden_act", "gelu_pytorch_tanh");
+  // Files from before 2024-04 say "gelu" and mean the tanh form that they were trained with, as HF reads it;
+  // some say what they mean in a key of its own.
+  const bool has_own_key = config.has("hidden_activation");
+  model.activation =
+      read_activation(config, has_own_key ? "hidden_activation" : "hidden_act", "gelu_pytorch_tanh");
+  if (model.activation == Activation::kGelu && !has_own_key) model.activation = Activation::kGeluTanh;
   model.norm_epsilon = config.positive_or("rms_norm_eps", 1e-6);
   model.norm_plus_one = true;
   model.embedding_scale = std::sqrt(static_cast<double>(model.hidden));

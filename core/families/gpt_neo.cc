@@ -47,8 +47,9 @@ std::vector<std::int64_t> windows(const Json& json, const ConfigReader& config, 
   };
   const std::int64_t window = config.count_or("window_size", 256);
   std::vector<std::int64_t> all;
-  const Json types =
-      json.value("attention_types", Json::array({Json::array({Json::array({"global", "local"}), 12})}));
+  const Json types = config.has("attention_types")
+                         ? json["attention_types"]
+                         : Json::array({Json::array({Json::array({"global", "local"}), 12})});
   if (!types.is_array()) refuse();
   for (const Json& type : types) {
     if (!type.is_array() || type.size() != 2 || !type[0].is_array() || !type[1].is_number_integer()) refuse();

@@ -53,8 +53,6 @@ ModelConfig read_config(const Json& json, const std::string& where) {
   model.ffn = config.count("intermediate_size");
   model.norm_epsilon = config.positive_or("rms_norm_eps", 1e-6);
   model.rope = read_rope(config, model.head_dim, model.max_positions);
-  if (model.rope.dims != model.head_dim)
-    config.refuse("partial_rotary_factor", "1: the Llama family turns whole heads");
   model.attention_bias = model.output_bias = config.boolean_or("attention_bias", false);
   model.mlp_bias = config.boolean_or("mlp_bias", false);
   model.tied_embeddings = config.boolean_or("tie_word_embeddings", false);

@@ -42,7 +42,7 @@ ModelConfig read_config(const Json& json, const std::string& where) {
   model.ffn = config.count("intermediate_size");
   model.activation = read_activation(config, "hidden_act", "silu");
   model.norm_epsilon = config.positive_or("rms_norm_eps", 1e-5);
-  model.rope = read_rope(config, model.head_dim, model.max_positions);
+  model.rope = read_rope(config, model.head_dim, model.max_positions, {.share = 1});
   if (config.has("sliding_window")) model.windows = read_windows(config, model, 0);
   model.tied_embeddings = config.boolean_or("tie_word_embeddings", false);
   return model;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <array>
+
 #include "core/base/error.h"
 #include "core/family/family.h"
 #include "core/family/target.h"
@@ -42,6 +44,69 @@ std::string written(const Family& family, const Json& json, const ModelConfig& c
 std::string merged_by(const ModelConfig& config) {
   const std::vector<std::string> limits = merge_limits(config);
   return limits.empty() ? "every method" : "every method; " + joined(limits, "; ");
+}
+
+// What people's files may say of a family and its reader refuses; tests see that no refusal is left out. The
+// first example of the family says `value` (JSON) under `key` (a JSON pointer).
+struct Refused {
+  std::string_view family, key, value;
+};
+
+constexpr std::array<Refused, 20> kRefused = {{
+    {"bloom", "/apply_residual_connection_post_layernorm", "true"},
+    {"codegen", "/n_head", "2"},
+    {"codegen", "/rotary_dim", "3"},
+    {"falcon", "/num_kv_heads", "5"},
+    {"gemma", "/use_bidirectional_attention", "true"},
+    {"gpt2", "/add_cross_attention", "true"},
+    {"gpt_neo", "/attention_types", "[[[\"sparse\"], 24]]"},
+    {"gptj", "/rotary_dim", "3"},
+    {"llama", "/hidden_act", "\"gelu\""},
+    {"mpt", "/attn_config/alibi", "false"},
+    {"mpt", "/attn_config/alibi_bias_max", "4"},
+    {"mpt", "/attn_config/kv_n_heads", "5"},
+    {"mpt", "/attn_config/prefix_lm", "true"},
+    {"mpt", "/attn_config/qk_ln", "true"},
+    {"mpt", "/logit_scale", "0.5"},
+    {"mpt", "/no_bias", "false"},
+    {"olmoe", "/num_experts_per_tok", "1000"},
+    {"opt", "/do_layer_norm_before", "false"},
+    {"opt", "/word_embed_proj_dim", "512"},
+    {"qwen2_moe", "/num_experts_per_tok", "1000"},
+}};
+
+// What its reader says that the key should be.
+std::string expected_of(const Refused& refused) {
+  const Family& family = family_named(refused.family);
+  Json config = parse_json(family.examples.front().config, "an example");
+  if (refused.key == "/num_kv_heads") config["new_decoder_architecture"] = true;  // which has that key
+  config[Json::json_pointer(std::string(refused.key))] = parse_json(refused.value, "a value");
+  try {
+    family.read_config(config, "config.json");
+  } catch (const UserError& error) {
+    const std::string message = error.what();
+    constexpr std::string_view kExpected = "expected ", kFound = ", found ";
+    const std::size_t begin = message.find(kExpected) + kExpected.size();
+    return message.substr(begin, message.rfind(kFound) - begin);
+  }
+  check(false, "a refusal that is none");
+  return {};
+}
+
+std::string refusals() {
+  std::string text =
+      "\n## What is refused\n\n"
+      "Before anything is computed, with the file, what was expected and what was found: architectures that "
+      "are not in the table, quantized weights (`quantization_config`), models that need code of their own "
+      "(`auto_map`), adapters; tensors that are missing, of another shape, or that nothing reads; rotary "
+      "positions other than default, linear, dynamic, llama3, YaRN and longrope; a `partial_rotary_factor` "
+      "in families whose classes turn whole heads whatever it says; activations other than SiLU, ReLU, its "
+      "square and GELU in its two forms. And in one family or another, because the rest of the file says "
+      "otherwise, no model is known to have it, or what loads the family does not compute it:\n\n"
+      "| family | key | must be |\n|---|---|---|\n";
+  for (const Refused& refused : kRefused)
+    text += fmt::format("| {} | `{}` | {} |\n", refused.family, refused.key.substr(1), expected_of(refused));
+  return text;
 }
 
 }  // namespace
@@ -102,7 +167,7 @@ std::string families_page() {
     }
     page += fmt::format("| {} | {} | {}<br>{} |\n", family->name, architectures, in_layer, rest);
   }
-  return page;
+  return page + refusals();
 }
 
 }  // namespace regroup::family

@@ -55,10 +55,12 @@ Rope read_rope(const ConfigReader& config, std::int64_t head_dim, std::int64_t m
   Rope rope;
   rope.theta = keys.positive_or(
       "rope_theta", newer.positive_or("rope_theta", config.positive_or("rope_theta", defaults.theta)));
-  const double share =
-      keys.positive_or("partial_rotary_factor",
-                       newer.positive_or("partial_rotary_factor",
-                                         config.positive_or("partial_rotary_factor", defaults.share)));
+  const double share = keys.positive_or(
+      "partial_rotary_factor",
+      newer.positive_or("partial_rotary_factor",
+                        config.positive_or("partial_rotary_factor", defaults.share.value_or(1))));
+  if (share != 1 && !defaults.share)
+    config.refuse("partial_rotary_factor", "1: models of this family turn whole heads");
   if (share > 1) config.refuse("partial_rotary_factor", "a number above 0, at most 1");
   rope.dims = static_cast<std::int64_t>(static_cast<double>(head_dim) * share);
   if (share == 1 && rope.dims % 2 != 0)

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Writes tests/goldens/families: a tiny checkpoint of every family and variation, its logits by HF transformers, and those of its conversions
-by the mean to every smaller number of key/value heads that a class of HF's holds.
+by the mean to every smaller number of key/value heads that a class of HF's holds. Only those that are not there yet, or those that are named:
+what is committed stays as it is.
 
     cmake --build --preset release --target regroup
-    .venv/bin/pip install transformers==5.23.0 safetensors
-    .venv/bin/python tests/oracle/family_goldens.py [--build build/release]
+    .venv/bin/pip install transformers safetensors
+    .venv/bin/python tests/oracle/family_goldens.py [FAMILY-VARIATION ...] [--build build/release]
 """
 import argparse
 import json
@@ -37,17 +38,25 @@ def converted(program, source, ids_BT):
     return logits
 
 
+def write(directory, family, variation, program):
+    number = zlib.crc32(directory.name.encode())
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    hf_families.write_checkpoint(directory, family, variation, seed=number)
+    ids_BT = hf_families.ids(number)
+    expected = {"ids": ids_BT, "logits_fp32": hf_families.logits(directory, ids_BT)}
+    save_file(expected | converted(program, directory, ids_BT), directory / "expected.safetensors")
+    print(directory.name, flush=True)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="FAMILY-VARIATION", help="write these anew")
     parser.add_argument("--build", default=ROOT / "build/release", type=pathlib.Path)
     options = parser.parse_args()
-    for family, variation in hf_families.variations():
-        number = zlib.crc32(f"{family}-{variation}".encode())
-        directory = GOLDENS / f"{family}-{variation}"
-        shutil.rmtree(directory, ignore_errors=True)
-        directory.mkdir(parents=True)
-        hf_families.write_checkpoint(directory, family, variation, seed=number)
-        ids_BT = hf_families.ids(number)
-        expected = {"ids": ids_BT, "logits_fp32": hf_families.logits(directory, ids_BT)}
-        save_file(expected | converted(options.build / "regroup", directory, ids_BT), directory / "expected.safetensors")
-        print(directory.name, flush=True)
+    directories = {GOLDENS / f"{family}-{variation}": (family, variation) for family, variation in hf_families.variations()}
+    if unknown := set(options.names) - {directory.name for directory in directories}:
+        parser.error(f"no such variation: {', '.join(sorted(unknown))}")
+    for directory, (family, variation) in directories.items():
+        if directory.name in options.names or not options.names and not (directory / "expected.safetensors").exists():
+            write(directory, family, variation, options.build / "regroup")

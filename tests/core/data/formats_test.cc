@@ -4,8 +4,11 @@
 
 #include <array>
 #include <cstring>
+#include <map>
+#include <set>
 
 #include "core/base/file.h"
+#include "core/tokenizer/tokenizer.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_dir.h"
 
@@ -114,6 +117,30 @@ TEST(DataFormats, FilesFollowEachOther) {
   EXPECT_EQ(
       stream.convention,
       "token shards as they are, each one document; token shards as they are, documents from the index");
+}
+
+// A file of each format that is not what its name or its header says; no format without one.
+TEST(DataFormats, RefuseWhatIsNotOfThem) {
+  const TempDir temporary;
+  const auto tokenizer = tokenizer::open_tokenizer(std::filesystem::path(REGROUP_SOURCE_DIR) /
+                                                   "tests/goldens/tokenizer/llama.model");
+  const std::map<std::string_view, std::pair<std::string, std::string>> wrong = {
+      {"text", {"a\xff", "is not UTF-8"}},
+      {"jsonl", {"{\"text\": 1}\n", "line 1"}},
+      {"llm.c", {"no header", "ends too early"}},
+      {"megatron", {"ids without an index", "bad.idx: cannot be opened"}},
+      {"nanogpt", {"odd", "expected an even number of bytes"}}};
+  std::set<std::string_view> names, tested;
+  for (const DataFormat& format : data_formats()) names.insert(format.name);
+  for (const auto& [name, file] : wrong) {
+    tested.insert(name);
+    const auto path = file_with(temporary, "bad.bin", file.first);
+    EXPECT_CONTAINS(
+        user_error_of([&] { read_tokens({path}, tokenizer.get(), {.format = std::string(name)}); }),
+        file.second);
+    std::filesystem::remove(path);
+  }
+  EXPECT_EQ(tested, names);
 }
 
 TEST(LlmcShard, IsWhatLlmcWrites) {

@@ -124,7 +124,7 @@ TEST(Llama, RefusesRopeByName) {
       "config.json: 'rope_parameters.high_freq_factor': expected a number above low_freq_factor, found 4");
   EXPECT_EQ(
       refusal(R"({"partial_rotary_factor": 0.5})"),
-      "config.json: 'partial_rotary_factor': expected 1: the Llama family turns whole heads, found 0.5");
+      "config.json: 'partial_rotary_factor': expected 1: models of this family turn whole heads, found 0.5");
 }
 
 TEST(Llama, KvHeadsAreWrittenInPlace) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <regex>
 #include <set>
 
 #include "core/base/error.h"
@@ -56,6 +57,26 @@ TEST(Registry, EveryExampleCanBeWrittenWithEveryNumberOfHeads) {
     }
 }
 
+// Null is no value: what HF reads as the default.
+TEST(Registry, NullIsTheDefaultWhereAConfigurationIsWrittenToo) {
+  for (const Family* family : families())
+    for (const Example& example : family->examples) {
+      Json json = Json::parse(example.config);
+      const Json plain = json;
+      for (const char* key :
+           {"new_decoder_architecture", "attention_types", "attn_config", "num_key_value_heads",
+            "rope_scaling", "rope_parameters", "tie_word_embeddings"})
+        if (!json.contains(key)) json[key] = nullptr;
+      const ModelConfig config = family->read_config(json, "example");
+      for (const std::int64_t kv_heads : reachable_kv_heads(config)) {
+        const Target with = choose_target(*family, json, config, kv_heads),
+                     without = choose_target(*family, plain, config, kv_heads);
+        EXPECT_EQ(with.name, without.name) << example.name;
+        EXPECT_EQ(with.family->read_config(with.config, "result").kv_heads, kv_heads) << example.name;
+      }
+    }
+}
+
 TEST(Registry, TargetsThatCannotBeAreRefusedWithTheReason) {
   const Family& gpt2 = family_named("gpt2");
   const Json json = Json::parse(gpt2.examples[0].config);
@@ -80,6 +101,21 @@ TEST(Registry, TargetsThatCannotBeAreRefusedWithTheReason) {
 TEST(Registry, TheDocumentationIsTheTable) {
   EXPECT_EQ(read_text(std::filesystem::path(REGROUP_SOURCE_DIR) / "docs/families.md"), families_page())
       << "write it anew: regroup families > docs/families.md";
+}
+
+// Every key that a family's reader refuses by itself is in the page's list.
+TEST(Registry, ThePageListsEveryRefusal) {
+  const std::string page = families_page();
+  const std::regex refusal(R"~(refuse\(\s*"(\w+)")~");
+  for (const Family* family : families()) {
+    const std::string source = read_text(std::filesystem::path(REGROUP_SOURCE_DIR) / "core/families" /
+                                         (std::string(family->name) + ".cc"));
+    for (auto at = std::sregex_iterator(source.begin(), source.end(), refusal); at != std::sregex_iterator();
+         ++at) {
+      const std::regex row("\\| " + std::string(family->name) + R"( \| `(\w+/)?)" + (*at)[1].str() + "` \\|");
+      EXPECT_TRUE(std::regex_search(page, row)) << family->name << ": " << (*at)[1];
+    }
+  }
 }
 
 std::string refusal(const char* config) {
