@@ -3,17 +3,11 @@
 
 #include <span>
 
-#include "core/base/statistics.h"
 #include "eval/clusters.h"
 #include "eval/result.h"
 #include "eval/score.h"
 
 namespace regroup::eval {
-
-Figure scaled(const Figure& figure, double factor);
-Figure plain_figure(const Estimate& estimate, double confidence);
-// exp of the mean, its error to first order, its interval exactly.
-Figure exponential_figure(const Estimate& estimate, double confidence);
 
 // Fills the figures, differences to the first model, statistics and gate decisions of `result`, whose models,
 // gates and confidence are set. `scores[m]` are model m's, of the same tokens; without divergences there are

@@ -7,7 +7,7 @@
 #include <array>
 
 #include "core/base/error.h"
-#include "eval/compare.h"
+#include "eval/figure.h"
 #include "eval/gate.h"
 #include "eval/statistics.h"
 #include "eval/text.h"
@@ -119,7 +119,7 @@ std::string finding(const ModelResult& model, const Result& result) {
   const Figure& ratio = *model.ratio;
   if (!ratio.interval)
     return subject + "perplexity " + change(ratio) + "; the text is too short to say how sure that is.";
-  if (model.difference->value == 0 && *model.difference->error == 0)
+  if (model.difference->value == 0 && model.difference->error.value_or(0) == 0)
     return subject + "predicts the text exactly as the source does.";
   if (contains(*ratio.interval, 1))
     return subject + "perplexity cannot be told from the source's: " + range(ratio) + " (" + confidence +
@@ -131,8 +131,8 @@ std::string divergence_sentence(const ModelResult& model) {
   if (model.statistics.empty()) return "";
   std::vector<std::string> parts;
   for (const Statistic& row : statistics()) {
-    const Figure& figure = model.statistics[static_cast<std::size_t>(&row - statistics().data())];
-    parts.push_back(fmt::format("{} {}", row.title, with_error(scaled(figure, row.scale), row.decimals)));
+    const Figure figure = scaled(*find_statistic(model, row.key), row.scale);
+    parts.push_back(fmt::format("{} {}", row.title, with_error(figure, row.decimals)));
   }
   std::vector<std::string> quantiles;
   for (const Quantile& each : model.kl_quantiles)
@@ -165,6 +165,12 @@ std::string decision_sentence(const ModelResult& model, const Result& result, st
 std::string advice_sentence(const GateDecision& decision) {
   if (decision.verdict != Verdict::kCannotTell) return "";
   if (!decision.bounds) return "Give at least two windows of text, better fifty.";
+  if (decision.clusters_wanted)
+    return fmt::format(
+        "Nothing differs in what was seen, but it takes {} documents or blocks to conclude that nothing "
+        "would "
+        "in more text: give at least as many documents.",
+        grouped(*decision.clusters_wanted));
   if (!decision.more_tokens) return "No amount of text would likely decide: it lies on the budget.";
   return fmt::format("About {} more tokens of this kind would likely decide.",
                      grouped(rounded_up(*decision.more_tokens)));
@@ -197,15 +203,13 @@ std::string measurement_sentence(const Result& result) {
 
 std::vector<Column> table_columns(const Result& result) {
   std::vector<Column> all(kColumns.begin(), kColumns.end());
-  for (std::size_t i = 0; i < 2; ++i) {  // the others are in the sentences: a table has its width
-    const Statistic& row = statistics()[i];
-    all.insert(all.end() - 2, {row.title, true, [&row, i](const ModelResult& model, const Result&) {
-                                 return model.statistics.empty()
-                                            ? std::string()
-                                            : with_error(scaled(model.statistics[i], row.scale),
-                                                         row.decimals);
-                               }});
-  }
+  for (const Statistic& row : statistics())
+    if (row.in_table)
+      all.insert(all.end() - 2, {row.title, true, [&row](const ModelResult& model, const Result&) {
+                                   const Figure* figure = find_statistic(model, row.key);
+                                   return figure ? with_error(scaled(*figure, row.scale), row.decimals)
+                                                 : std::string();
+                                 }});
   std::erase_if(all, [&](const Column& column) {
     return std::ranges::all_of(result.models,
                                [&](const ModelResult& m) { return column.cell(m, result).empty(); });

@@ -120,6 +120,7 @@ ModelFacts facts_of(const family::ModelDirectory& model) {
           .heads = model.config.heads,
           .kv_heads = model.config.kv_heads,
           .kv_bytes_per_token = family::kv_bytes_per_token(model.config, checkpoint::dtype_bits(dtype) / 8),
+          .vocabulary = model.config.vocab_size,
           .weight_bytes = bytes,
           .config_sha256 = sha256_of_text(model.config_text),
           .weights_sha256 = bytes <= kLargestHashedWeights ? hash_weights(model.checkpoint) : ""};

@@ -74,14 +74,13 @@ std::string difference_section(const Result& result) {
     lanes.push_back({model.facts.name, with_error(*model.difference, 4, true) + " nats",
                      model.difference->value, model.difference->interval});
   std::vector<double> marks = {0};
-  const auto gate = std::ranges::find(result.gates, std::size_t{0}, &Gate::kind);
-  if (gate != result.gates.end()) marks.push_back(std::log(gate->budget));
+  const Gate* gate = find_gate(result, "max_ppl_ratio");
+  if (gate) marks.push_back(std::log(gate->budget));
   Axis axis = axis_around(lanes, marks);
   for (const double at : round_ticks(axis.low, axis.high))
     axis.ticks.push_back({at, std::abs(at) < 1e-12 ? "source" : fmt::format("{:+.3g}", at)});
   axis.reference = Tick{0, ""};
-  if (gate != result.gates.end())
-    axis.budget = Tick{marks.back(), fmt::format("budget: ratio {:.6g}", gate->budget)};
+  if (gate) axis.budget = Tick{marks.back(), fmt::format("budget: ratio {:.6g}", gate->budget)};
   return "<p class=\"soft\">Nats per token above the source, on the same tokens. The errors are of the "
          "paired "
          "difference: what is hard for both cancels. Bars are " +

@@ -23,6 +23,10 @@ Json json_of(const std::optional<Figure>& figure) {
   return figure ? json_of(*figure) : Json();
 }
 
+Json number_or_null(const std::optional<std::int64_t>& number) {
+  return number ? Json(*number) : Json();
+}
+
 Json text_or_null(const std::string& text) {
   return text.empty() ? Json() : Json(text);
 }
@@ -31,8 +35,8 @@ Json text_or_null(const std::string& text) {
 Json statistics_json(const ModelResult& model) {
   if (model.statistics.empty()) return {};
   Json json = Json::object();
-  for (std::size_t i = 0; i < model.statistics.size(); ++i)
-    json[std::string(statistics()[i].key)] = json_of(model.statistics[i]);
+  for (const Statistic& row : statistics())
+    json[std::string(row.key)] = json_of(*find_statistic(model, row.key));
   json["kl_percentiles"] = Json::array();
   for (const Quantile& each : model.kl_quantiles)
     json["kl_percentiles"].push_back({{"percent", 100 * each.probability}, {"value", each.value}});
@@ -51,6 +55,7 @@ Json json_of(const ModelResult& model, const Result& result) {
                {"layers", facts.layers},
                {"heads", facts.heads},
                {"kv_heads", facts.kv_heads},
+               {"vocabulary", facts.vocabulary},
                {"kv_bytes_per_token", facts.kv_bytes_per_token},
                {"weight_bytes", facts.weight_bytes},
                {"config_sha256", facts.config_sha256},
@@ -68,7 +73,8 @@ Json json_of(const ModelResult& model, const Result& result) {
     json["gates"].push_back({{"key", kind_of(result.gates[i]).key},
                              {"verdict", verdict_name(gate.verdict)},
                              {"bounds", json_of(gate.bounds)},
-                             {"more_tokens", gate.more_tokens ? Json(*gate.more_tokens) : Json()}});
+                             {"more_tokens", number_or_null(gate.more_tokens)},
+                             {"clusters_wanted", number_or_null(gate.clusters_wanted)}});
   }
   return json;
 }
@@ -99,7 +105,7 @@ Json run_json(const Result& result) {
 
 Json report_json(const Result& result) {
   Json json = {{"format", "regroup-eval"},
-               {"format_version", 2},
+               {"format_version", 3},
                {"version", version()},
                {"commit", commit()},
                {"headline", headline(result)},

@@ -13,7 +13,7 @@
 namespace regroup::eval {
 
 // A number with its standard error and its two-sided interval at Result::confidence; both absent where the
-// text has fewer than two clusters.
+// text has fewer than two clusters, the error alone where they do not differ (figure.h).
 struct Figure {
   double value = 0;
   std::optional<double> error = {};
@@ -34,8 +34,9 @@ struct Gate {
 
 struct GateDecision {
   Verdict verdict = Verdict::kCannotTell;
-  std::optional<Interval> bounds = {};           // one-sided confidence bounds of the gate's figure
-  std::optional<std::int64_t> more_tokens = {};  // kCannotTell: with so many more it would likely be decided
+  std::optional<Interval> bounds = {};  // one-sided confidence bounds of the gate's figure
+  // kCannotTell: with so many more tokens, or so many clusters that do not differ, it would be decided.
+  std::optional<std::int64_t> more_tokens = {}, clusters_wanted = {};
 };
 
 // What is known of a model without running it.
@@ -43,7 +44,7 @@ struct ModelFacts {
   std::string name;  // short, unique among the models
   std::filesystem::path path;
   std::string family, dtype;
-  std::int64_t parameters = 0, layers = 0, heads = 0, kv_heads = 0, kv_bytes_per_token = 0;
+  std::int64_t parameters = 0, layers = 0, heads = 0, kv_heads = 0, kv_bytes_per_token = 0, vocabulary = 0;
   std::uint64_t weight_bytes = 0;
   std::string config_sha256;
   std::string

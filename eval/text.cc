@@ -32,8 +32,10 @@ std::string percent(double ratio, int decimals) {
 }
 
 std::string with_error(const Figure& figure, int decimals, bool sign) {
-  return number(figure.value, decimals, sign) + " ± " +
-         (figure.error ? number(*figure.error, decimals, false) : "?");
+  const std::string value = number(figure.value, decimals, sign);
+  if (!figure.error && figure.interval)
+    return fmt::format("{} ({})", value, interval_text(*figure.interval, decimals, sign));
+  return value + " ± " + (figure.error ? number(*figure.error, decimals, false) : "?");
 }
 
 std::string interval_text(const Interval& interval, int decimals, bool sign) {

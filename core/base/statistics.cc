@@ -69,6 +69,11 @@ double normal_quantile(double probability) {
   return boost::math::quantile(boost::math::normal(), probability);
 }
 
+double unseen_share(std::int64_t clusters, double confidence) {
+  check(clusters > 0, "something was seen");
+  return -std::expm1(std::log1p(-confidence) / static_cast<double>(clusters));
+}
+
 double one_sided_width(const Estimate& estimate, double confidence) {
   check(estimate.clusters >= 2, "an interval needs two clusters");
   return student_t_quantile(confidence, static_cast<double>(estimate.clusters - 1));

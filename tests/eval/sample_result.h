@@ -42,8 +42,9 @@ inline Result sample_result(const std::vector<Scores>& scores, const Clusters& c
     facts.heads = 8;
     facts.kv_heads = m == 0 ? 8 : 2;
     facts.kv_bytes_per_token = m == 0 ? 2048 : 512;
+    facts.vocabulary = 1000;
     facts.config_sha256 = std::string(64, 'c');
-    facts.weights_sha256 = std::string(64, 'd');
+    facts.weights_sha256 = std::string(64, static_cast<char>('a' + m));
     result.models.push_back({.facts = facts, .load_seconds = 0.5, .score_seconds = 2});
   }
   result.files.push_back({"text.txt", 1000, std::string(64, 'f')});
