@@ -5,8 +5,10 @@
 #include <limits>
 
 #include "core/base/error.h"
+#include "eval/breakdown.h"
 #include "eval/figure.h"
 #include "eval/gate.h"
+#include "eval/passages.h"
 #include "eval/statistics.h"
 
 namespace regroup::eval {
@@ -94,6 +96,17 @@ void compare_models(std::span<const Scores> scores, const Clusters& clusters, Re
     const ModelFacts& source = result.models.front().facts;
     compare_with_source(compare_scores(scores[m], model.facts, scores.front(), source, clusters), result,
                         model);
+  }
+}
+
+void locate_losses(std::span<const Scores> scores, const Clusters& clusters, const ScoredText& text,
+                   Result& result) {
+  for (std::size_t m = 1; m < scores.size(); ++m) {
+    ModelResult& model = result.models[m];
+    const Comparison comparison =
+        compare_scores(scores[m], model.facts, scores.front(), result.models.front().facts, clusters);
+    model.parts = break_down(comparison, text, result.confidence);
+    model.passages = worst_passages(comparison, text);
   }
 }
 

@@ -6,6 +6,7 @@
 #include "eval/clusters.h"
 #include "eval/result.h"
 #include "eval/score.h"
+#include "eval/scored_text.h"
 
 namespace regroup::eval {
 
@@ -13,5 +14,9 @@ namespace regroup::eval {
 // gates and confidence are set. `scores[m]` are model m's, of the same tokens; without divergences there are
 // no statistics.
 void compare_models(std::span<const Scores> scores, const Clusters& clusters, Result& result);
+
+// Fills where models lose: parts and passages (breakdown.h, passages.h).
+void locate_losses(std::span<const Scores> scores, const Clusters& clusters, const ScoredText& text,
+                   Result& result);
 
 }  // namespace regroup::eval

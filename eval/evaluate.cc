@@ -20,6 +20,7 @@
 #include "eval/npy.h"
 #include "eval/report.h"
 #include "eval/score.h"
+#include "eval/scored_text.h"
 
 namespace regroup::eval {
 namespace {
@@ -162,7 +163,14 @@ Result evaluate(const Options& options) {
                              .load_seconds = scores.back().load_seconds,
                              .score_seconds = scores.back().score_seconds});
   }
-  compare_models(scores, choose_clusters(inputs.windows, inputs.stream.document_starts), result);
+  const Clusters clusters = choose_clusters(inputs.windows, inputs.stream.document_starts);
+  compare_models(scores, clusters, result);
+  if (scores.size() > 1) {
+    ScoredText text = locate_scores(inputs.windows, inputs.stream.tokens, inputs.stream.document_starts);
+    const std::unique_ptr<tokenizer::Tokenizer> reader = open_reader(options.source);
+    if (reader) text.decode = [&](std::span<const Token> tokens) { return reader->decode(tokens); };
+    locate_losses(scores, clusters, text, result);
+  }
   write_outputs(options, result, scores);
   return result;
 }

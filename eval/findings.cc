@@ -7,6 +7,7 @@
 #include <array>
 
 #include "core/base/error.h"
+#include "eval/breakdown.h"
 #include "eval/figure.h"
 #include "eval/gate.h"
 #include "eval/statistics.h"
@@ -141,6 +142,25 @@ std::string divergence_sentence(const ModelResult& model) {
                             : fmt::format("{:.4g}% {:.4g}", 100 * each.probability, each.value));
   return fmt::format("{} beside the source: {}. KL by percentile: {}.", model.facts.name,
                      fmt::join(parts, "; "), fmt::join(quantiles, ", "));
+}
+
+std::string where_sentence(const ModelResult& model, const Result& result) {
+  if (!model.difference || !model.difference->interval || model.difference->interval->low <= 0) return "";
+  const double mean = model.difference->value, all = mean * static_cast<double>(result.scored_tokens);
+  std::vector<std::string> places;
+  for (std::size_t row = 0; row < model.parts.size(); ++row) {
+    const PartResult* worst = nullptr;
+    for (const PartResult& part : model.parts[row])
+      if (part.difference.interval && part.difference.interval->low > mean &&
+          (!worst || part.difference.value > worst->difference.value))
+        worst = &part;
+    if (worst)
+      places.push_back(fmt::format("{}, at {} ({}, {:.0f}% of its loss)", breakdowns()[row].title,
+                                   worst->label, with_error(worst->difference, kNatsDecimals, true),
+                                   100 * worst->cost / all));
+  }
+  if (places.empty()) return "";
+  return fmt::format("{} loses most {}.", model.facts.name, fmt::join(places, "; "));
 }
 
 std::string decision_sentence(const ModelResult& model, const Result& result, std::size_t gate) {

@@ -8,6 +8,7 @@
 
 #include "core/base/error.h"
 #include "core/base/hash.h"
+#include "core/base/log.h"
 #include "core/tokenizer/beside.h"
 #include "eval/convention.h"
 
@@ -105,6 +106,16 @@ Inputs open_inputs(const Options& options) {
     inputs.stream.tokens.resize(static_cast<std::size_t>(options.max_tokens + 1));
   inputs.windows = convention(options.convention).windows(std::ssize(inputs.stream.tokens), inputs.window);
   return inputs;
+}
+
+std::unique_ptr<tokenizer::Tokenizer> open_reader(const fs::path& source) {
+  if (tokenizer::tokenizer_files(source).empty()) return nullptr;
+  try {
+    return tokenizer::open_tokenizer(source);
+  } catch (const UserError& error) {  // of ready shards, which need none: no reason to stop
+    log_warning(std::string("passages show the ids of tokens, not text: ") + error.what());
+    return nullptr;
+  }
 }
 
 ModelFacts facts_of(const family::ModelDirectory& model) {

@@ -11,7 +11,9 @@
 #include "eval/charts.h"
 #include "eval/findings.h"
 #include "eval/gate.h"
+#include "eval/quantization_scale.h"
 #include "eval/report.h"
+#include "eval/report_losses.h"
 #include "eval/text.h"
 
 namespace regroup::eval {
@@ -72,7 +74,7 @@ std::string difference_section(const Result& result) {
   std::vector<Lane> lanes;
   for (const ModelResult& model : compared(result))
     lanes.push_back({model.facts.name, with_error(*model.difference, 4, true) + " nats",
-                     model.difference->value, model.difference->interval});
+                     model.difference->value, model.difference->interval, false});
   std::vector<double> marks = {0};
   const Gate* gate = find_gate(result, "max_ppl_ratio");
   if (gate) marks.push_back(std::log(gate->budget));
@@ -91,7 +93,7 @@ std::string perplexity_section(const Result& result) {
   std::vector<Lane> lanes;
   for (const ModelResult& model : result.models)
     lanes.push_back(
-        {model.facts.name, with_error(model.perplexity, 3), model.nats.value, model.nats.interval});
+        {model.facts.name, with_error(model.perplexity, 3), model.nats.value, model.nats.interval, false});
   Axis axis = axis_around(lanes, {});
   if (std::isfinite(std::exp(axis.high)))
     for (const double at : round_ticks(std::exp(axis.low), std::exp(axis.high)))
@@ -185,8 +187,11 @@ struct Section {
 constexpr Section kSections[] = {
     {"Figures", figures_section},
     {"Difference to the source", difference_section},
+    {"On the scale of quantizations", scale_html},
     {"Perplexity", perplexity_section},
     {"Along the text", along_section},
+    {"Where it hurts", breakdowns_html},
+    {"Worst passages", passages_html},
     {"How this was measured", method_section},
     {"Provenance", provenance_section},
 };
@@ -211,6 +216,8 @@ std::string header(const Result& result) {
   for (const ModelResult& model : compared(result)) {
     if (finding(model, result) != headline(result)) list += item(finding(model, result), "");
     if (!model.statistics.empty()) list += item(divergence_sentence(model), "");
+    list += item(scale_sentence(model), "");
+    if (!where_sentence(model, result).empty()) list += item(where_sentence(model, result), "");
     for (std::size_t gate = 0; gate < model.gates.size(); ++gate) {
       const GateDecision& decision = model.gates[gate];
       if (decision_sentence(model, result, gate) != headline(result))
@@ -226,7 +233,7 @@ std::string header(const Result& result) {
 std::string report_html(const Result& result) {
   std::string body = header(result);
   for (const Section& section : kSections) body += report::html_section(section.title, section.body(result));
-  return report::html_page(headline(result), "", body);
+  return report::html_page(headline(result), kLossesStyle, body);
 }
 
 }  // namespace regroup::eval

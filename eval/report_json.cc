@@ -1,8 +1,10 @@
 #include <fmt/format.h>
 
 #include "core/base/version.h"
+#include "eval/breakdown.h"
 #include "eval/findings.h"
 #include "eval/gate.h"
+#include "eval/quantization_scale.h"
 #include "eval/report.h"
 #include "eval/statistics.h"
 
@@ -43,6 +45,51 @@ Json statistics_json(const ModelResult& model) {
   return json;
 }
 
+// What lies next to each figure; null at the scale's ends.
+Json scale_json(const ModelResult& model) {
+  const auto name = [](const Quantization* row) { return row ? Json(row->name) : Json(); };
+  Json json = {{"source", kScaleSource}};
+  for (const ScaleFigure& figure : scale_figures())
+    if (const std::optional<ScalePlace> place = place_on_scale(model, figure))
+      json[std::string(figure.key)] = {{"finer", name(place->finer)}, {"coarser", name(place->coarser)}};
+  return json;
+}
+
+Json breakdowns_json(const ModelResult& model) {
+  Json json = Json::object();
+  for (std::size_t row = 0; row < model.parts.size(); ++row) {
+    Json parts = Json::array();
+    for (const PartResult& part : model.parts[row])
+      parts.push_back({{"label", part.label},
+                       {"tokens", part.tokens},
+                       {"cost", part.cost},
+                       {"difference", json_of(part.difference)},
+                       {"kl_divergence", json_of(part.kl)},
+                       {"same_top", json_of(part.same_top)}});
+    json[std::string(breakdowns()[row].key)] = std::move(parts);
+  }
+  return json;
+}
+
+Json passages_json(const ModelResult& model) {
+  Json json = Json::array();
+  for (const Passage& passage : model.passages) {
+    Json tokens = Json::array();
+    for (const PassageToken& token : passage.tokens)
+      tokens.push_back({{"text", token.text}, {"nats", token.nats}, {"source_nats", token.source_nats}});
+    json.push_back({{"position", passage.position},
+                    {"document", passage.document},
+                    {"lost", passage.lost},
+                    {"before", passage.before},
+                    {"tokens", std::move(tokens)},
+                    {"after", passage.after},
+                    {"worst", passage.worst},
+                    {"expected", text_or_null(passage.expected)},
+                    {"source_expected", text_or_null(passage.source_expected)}});
+  }
+  return json;
+}
+
 Json json_of(const ModelResult& model, const Result& result) {
   const bool is_source = &model == &result.models.front();
   const ModelFacts& facts = model.facts;
@@ -67,6 +114,9 @@ Json json_of(const ModelResult& model, const Result& result) {
                {"perplexity_ratio", json_of(model.ratio)},
                {"along", model.along}};
   json["statistics"] = statistics_json(model);
+  json["quantization_scale"] = is_source ? Json() : scale_json(model);
+  json["breakdowns"] = breakdowns_json(model);
+  json["worst_passages"] = passages_json(model);
   json["gates"] = Json::array();
   for (std::size_t i = 0; i < model.gates.size(); ++i) {
     const GateDecision& gate = model.gates[i];

@@ -51,6 +51,31 @@ struct ModelFacts {
       weights_sha256;  // of the weight files in the order of their names; empty when too large to hash
 };
 
+// A model against the source on a part of the scored tokens (breakdown.h).
+struct PartResult {
+  std::string label;
+  std::int64_t tokens = 0;
+  double cost = 0;  // nats lost on them all
+  Figure difference = {};
+  std::optional<Figure> kl = {}, same_top = {};
+};
+
+struct PassageToken {
+  std::string text;
+  double nats = 0, source_nats = 0;
+};
+
+// A place at which much is lost (passages.h).
+struct Passage {
+  std::int64_t position = 0;  // of its first token, in the stream
+  std::int64_t document = 0;  // counted from 1
+  double lost = 0;            // nats against the source, over its tokens
+  std::string before = {}, after = {};
+  std::vector<PassageToken> tokens = {};
+  std::size_t worst = 0;                            // the token that costs most
+  std::string expected = {}, source_expected = {};  // in its place, the first choices; empty: not known
+};
+
 struct ModelResult {
   ModelFacts facts;
   double load_seconds = 0, score_seconds = 0;
@@ -61,8 +86,10 @@ struct ModelResult {
   std::optional<Figure> ratio = {};     // of perplexities: exp(difference)
   std::vector<double> along = {};       // nats per token, or the difference to the source, in each segment
   std::vector<Figure> statistics = {};  // rows of statistics(); empty for the source
-  std::vector<Quantile> kl_quantiles = {};  // with them
-  std::vector<GateDecision> gates = {};     // of Result::gates, in their order
+  std::vector<Quantile> kl_quantiles = {};          // with them
+  std::vector<GateDecision> gates = {};             // of Result::gates, in their order
+  std::vector<std::vector<PartResult>> parts = {};  // rows of breakdowns(); empty for the source
+  std::vector<Passage> passages = {};               // the worst first
 };
 
 struct DataFile {

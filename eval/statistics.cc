@@ -87,8 +87,15 @@ Comparison compare_scores(const Scores& scores, const ModelFacts& model, const S
   return comparison;
 }
 
-Measure measure_statistic(const Statistic& statistic, const Comparison& comparison) {
-  const auto& [scores, source, clusters, most_nats, most_probability] = comparison;
+std::vector<double> differences_of(const Comparison& comparison) {
+  std::vector<double> values(comparison.scores.nats.size());
+  for (std::size_t i = 0; i < values.size(); ++i)
+    values[i] = comparison.scores.nats[i] - comparison.source.nats[i];
+  return values;
+}
+
+std::vector<double> values_of(const Statistic& statistic, const Comparison& comparison) {
+  const Scores &scores = comparison.scores, &source = comparison.source;
   check(scores.kl.size() == scores.nats.size() && scores.top.size() == scores.nats.size() &&
             source.nats.size() == scores.nats.size() && source.top.size() == scores.nats.size(),
         "both models know the same tokens, and their divergence");
@@ -98,7 +105,11 @@ Measure measure_statistic(const Statistic& statistic, const Comparison& comparis
                               .source_nats = source.nats[i],
                               .kl = scores.kl[i],
                               .same_top = scores.top[i] == source.top[i]});
-  return {.estimate = clustered_mean(values, clusters.ends),
+  return values;
+}
+
+Measure measure_statistic(const Statistic& statistic, const Comparison& comparison) {
+  return {.estimate = clustered_mean(values_of(statistic, comparison), comparison.clusters.ends),
           .transform = statistic.transform,
           .range = statistic.range,
           .reach = comparison.*statistic.most};
@@ -111,17 +122,11 @@ Measure measure_difference(const Comparison& comparison) {
 }
 
 std::vector<Quantile> upper_quantiles(std::span<const double> values) {
-  check(!values.empty(), "a quantile needs a value");
   std::vector<double> sorted(values.begin(), values.end());
   std::ranges::sort(sorted);
   std::vector<Quantile> quantiles;
-  for (const double probability : {0.5, 0.9, 0.95, 0.99, 0.999, 1.}) {
-    const double at = probability * static_cast<double>(sorted.size() - 1);
-    const auto below = static_cast<std::size_t>(at);
-    const std::size_t above = std::min(below + 1, sorted.size() - 1);
-    const double part = at - static_cast<double>(below);
-    quantiles.push_back({probability, sorted[below] + part * (sorted[above] - sorted[below])});
-  }
+  for (const double probability : {0.5, 0.9, 0.95, 0.99, 0.999, 1.})
+    quantiles.push_back({probability, quantile_of_sorted(sorted, probability)});
   return quantiles;
 }
 

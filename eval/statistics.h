@@ -52,14 +52,17 @@ std::span<const Statistic> statistics();
 const Statistic& statistic(std::string_view key);  // a failed check() for no such row
 const Figure* find_statistic(const ModelResult& model, std::string_view key);  // null where there are none
 
-// The scores know their divergence.
+// Of every scored token: what the statistic is the mean of, and nats above the source. The scores know their
+// divergence.
+std::vector<double> values_of(const Statistic& statistic, const Comparison& comparison);
+std::vector<double> differences_of(const Comparison& comparison);
+
 Measure measure_statistic(const Statistic& statistic, const Comparison& comparison);
 
 // Nats per token above the source: paired.
 Measure measure_difference(const Comparison& comparison);
 
-// The median, 90, 95, 99 and 99.9 percentiles and the maximum: linear interpolation between order
-// statistics, numpy's default.
+// The median, 90, 95, 99 and 99.9 percentiles and the maximum.
 std::vector<Quantile> upper_quantiles(std::span<const double> values);
 
 }  // namespace regroup::eval

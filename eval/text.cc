@@ -42,6 +42,18 @@ std::string interval_text(const Interval& interval, int decimals, bool sign) {
   return number(interval.low, decimals, sign) + " to " + number(interval.high, decimals, sign);
 }
 
+std::string one_line(const std::string& text) {
+  std::string line;
+  for (const char c : text) {
+    const bool space = c == '\n' || c == '\r' || c == '\t' || c == ' ';
+    if (!space)
+      line += c;
+    else if (!line.empty() && line.back() != ' ')
+      line += ' ';
+  }
+  return line;
+}
+
 std::string confidence_text(double confidence) {
   return fmt::format("{:.4g}%", 100 * confidence);
 }

@@ -45,6 +45,9 @@ double normal_quantile(double probability);
 // goes wrong, is everything all right?). C > 0.
 double unseen_share(std::int64_t clusters, double confidence);
 
+// Of values in ascending order, at least one: linear interpolation between order statistics, numpy's default.
+double quantile_of_sorted(std::span<const double> sorted, double probability);
+
 // How many standard errors a one-sided bound of this confidence is away from the mean: t with C-1 degrees.
 double one_sided_width(const Estimate& estimate, double confidence);
 
