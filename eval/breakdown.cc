@@ -36,10 +36,11 @@ Partition by_context(const ScoredText& text) {
   std::vector<std::size_t> bins;
   for (const std::int64_t context : text.context)
     bins.push_back(static_cast<std::size_t>(std::bit_width(static_cast<std::uint64_t>(context))) - 1);
-  return partition_by(bins, [](std::size_t bin) {
-    const std::int64_t low = std::int64_t{1} << bin;
-    return bin == 0 ? std::string("1 token")
-                    : fmt::format("{} to {} tokens", grouped(low), grouped(2 * low - 1));
+  const std::int64_t most = *std::ranges::max_element(text.context);
+  return partition_by(bins, [most](std::size_t bin) {
+    const std::int64_t low = std::int64_t{1} << bin, high = std::min(2 * low - 1, most);
+    if (low == high) return fmt::format("{} token{}", grouped(low), low == 1 ? "" : "s");
+    return fmt::format("{} to {} tokens", grouped(low), grouped(high));
   });
 }
 

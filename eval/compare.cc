@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "core/base/error.h"
+#include "eval/bootstrap.h"
 #include "eval/breakdown.h"
 #include "eval/figure.h"
 #include "eval/gate.h"
@@ -42,12 +43,23 @@ std::vector<double> means_along(std::span<const double> values, std::span<const 
   return means;
 }
 
-// Of the whole text only: what part of its bytes a shorter run of tokens stands for is not known.
-bool bytes_are_scored(const Result& result) {
-  return result.text_bytes > 0 && result.scored_tokens == result.stream_tokens - 1;
+// The model against itself in an earlier run.
+void compare_with_baseline(const Baseline& baseline, Comparison& comparison, const Result& result,
+                           ModelResult& model) {
+  const std::optional<Baseline::Change> change =
+      baseline.change_of(model.facts.name, comparison.scores, *model.difference, comparison.clusters);
+  if (!change) return;
+  const bool same = !change->weights_sha256.empty() && change->weights_sha256 == model.facts.weights_sha256;
+  Measure measure{.estimate = change->estimate,
+                  .reach = same ? 0 : std::log(static_cast<double>(model.facts.vocabulary))};
+  model.since = SinceBaseline{.change = figure_of(measure, result.confidence), .paired = change->paired};
+  measure.transform = Transform::kExponential;
+  model.since->ratio = figure_of(measure, result.confidence);
+  comparison.since_baseline = measure;
 }
 
-void compare_with_source(const Comparison& comparison, Result& result, ModelResult& model) {
+void compare_with_source(Comparison comparison, const Baseline* baseline, Result& result,
+                         ModelResult& model) {
   Measure difference = measure_difference(comparison);
   model.difference = figure_of(difference, result.confidence);
   difference.transform = Transform::kExponential;
@@ -57,6 +69,9 @@ void compare_with_source(const Comparison& comparison, Result& result, ModelResu
       model.statistics.push_back(figure_of(measure_statistic(row, comparison), result.confidence));
     model.kl_quantiles = upper_quantiles(comparison.scores.kl);
   }
+  if (result.replicates > 0)
+    model.resampled = resample(comparison, result.confidence, result.replicates, result.seed);
+  if (baseline) compare_with_baseline(*baseline, comparison, result, model);
   for (const Gate& gate : result.gates) {
     model.gates.push_back(decide(kind_of(gate).measure(comparison), gate));
     result.verdict = std::max(result.verdict.value_or(Verdict::kPass), model.gates.back().verdict);
@@ -79,7 +94,13 @@ void describe_alone(const Scores& scores, const Clusters& clusters, const Result
 
 }  // namespace
 
-void compare_models(std::span<const Scores> scores, const Clusters& clusters, Result& result) {
+// Of the whole text only: what part of its bytes a shorter run of tokens stands for is not known.
+bool bytes_are_scored(const Result& result) {
+  return result.text_bytes > 0 && result.scored_tokens == result.stream_tokens - 1;
+}
+
+void compare_models(std::span<const Scores> scores, const Clusters& clusters, Result& result,
+                    const Baseline* baseline) {
   check(scores.size() == result.models.size() && !scores.empty(), "scores for each model");
   const std::vector<double>& source_nats = scores.front().nats;
   result.scored_tokens = std::ssize(source_nats);
@@ -94,8 +115,8 @@ void compare_models(std::span<const Scores> scores, const Clusters& clusters, Re
         means_along(scores[m].nats, m == 0 ? std::span<const double>() : source_nats, result.segment_ends);
     if (m == 0) continue;
     const ModelFacts& source = result.models.front().facts;
-    compare_with_source(compare_scores(scores[m], model.facts, scores.front(), source, clusters), result,
-                        model);
+    compare_with_source(compare_scores(scores[m], model.facts, scores.front(), source, clusters), baseline,
+                        result, model);
   }
 }
 

@@ -37,11 +37,11 @@ int percent_decimals(const Figure& ratio) {
 }
 
 // "1.3% higher than the source's", "3.55 times the source's"
-std::string change(const Figure& ratio) {
-  if (ratio.value >= 2) return fmt::format("{:.3g} times the source's", ratio.value);
+std::string change(const Figure& ratio, std::string_view whose) {
+  if (ratio.value >= 2) return fmt::format("{:.3g} times {}", ratio.value, whose);
   std::string size = percent(ratio.value, percent_decimals(ratio));
   size.erase(0, size.find_first_of("0123456789"));
-  return fmt::format("{} {} than the source's", size, ratio.value < 1 ? "lower" : "higher");
+  return fmt::format("{} {} than {}", size, ratio.value < 1 ? "lower" : "higher", whose);
 }
 
 std::string range(const Figure& ratio) {
@@ -113,19 +113,21 @@ std::string_view verdict_name(Verdict verdict) {
   return "cannot tell";
 }
 
+std::string ratio_phrase(const Figure& ratio, double confidence, std::string_view whose) {
+  if (!ratio.interval)
+    return "perplexity " + change(ratio, whose) + "; the text is too short to say how sure that is";
+  const std::string sure = confidence_text(confidence) + " confidence";
+  if (contains(*ratio.interval, 1))
+    return fmt::format("perplexity cannot be told from {}: {} ({})", whose, range(ratio), sure);
+  return fmt::format("perplexity {} ({}: {})", change(ratio, whose), sure, range(ratio));
+}
+
 std::string finding(const ModelResult& model, const Result& result) {
   check(model.ratio.has_value(), "the source is not compared with itself");
   const std::string subject = model.facts.name + savings(model, result.models.front()) + ": ";
-  const std::string confidence = confidence_text(result.confidence) + " confidence";
-  const Figure& ratio = *model.ratio;
-  if (!ratio.interval)
-    return subject + "perplexity " + change(ratio) + "; the text is too short to say how sure that is.";
-  if (model.difference->value == 0 && model.difference->error.value_or(0) == 0)
+  if (model.difference->value == 0 && model.difference->interval && model.difference->error.value_or(0) == 0)
     return subject + "predicts the text exactly as the source does.";
-  if (contains(*ratio.interval, 1))
-    return subject + "perplexity cannot be told from the source's: " + range(ratio) + " (" + confidence +
-           ").";
-  return subject + "perplexity " + change(ratio) + " (" + confidence + ": " + range(ratio) + ").";
+  return subject + ratio_phrase(*model.ratio, result.confidence, "the source's") + ".";
 }
 
 std::string divergence_sentence(const ModelResult& model) {

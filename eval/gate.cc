@@ -42,6 +42,18 @@ constexpr GateKind kAll[] = {
      .valid = [](double budget) { return budget >= 0 && budget <= 1; },
      .measure =
          [](const Comparison& comparison) { return measure_statistic(statistic("same_top"), comparison); }},
+    {.key = "max_baseline_ratio",
+     .flag = "--max-baseline-ratio",
+     .subject = "perplexity over the baseline's",
+     .expected = "a positive number, such as 1.01",
+     .at_least = false,
+     .budget = &Options::max_baseline_ratio,
+     .valid = [](double budget) { return budget > 0 && budget < 1e6; },
+     .measure =
+         [](const Comparison& comparison) {
+           check(comparison.since_baseline.has_value(), "a model of the gate is in the baseline");
+           return *comparison.since_baseline;
+         }},
 };
 
 // How many clusters without a spread it takes until unseen_share() of them cannot reach over the margin.

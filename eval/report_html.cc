@@ -8,6 +8,8 @@
 #include "core/base/units.h"
 #include "core/base/version.h"
 #include "core/report/html.h"
+#include "eval/baseline.h"
+#include "eval/bootstrap.h"
 #include "eval/charts.h"
 #include "eval/findings.h"
 #include "eval/gate.h"
@@ -41,14 +43,11 @@ Axis axis_around(std::span<const Lane> lanes, std::span<const double> others) {
   return {.low = low - air, .high = high + air, .ticks = {}, .reference = {}, .budget = {}};
 }
 
-// A cell breaks before its bracket only.
+// A cell breaks before its error or its bracket only: a table of many columns must fit a page.
 std::string unbroken(std::string text) {
-  for (const std::string_view part : {" ± ", " to "})
-    for (std::size_t at = 0; (at = text.find(part, at)) != text.npos; ++at) {
-      std::string joined(part);
-      joined.replace(joined.size() - 1, 1, "\u00a0").replace(0, 1, "\u00a0");
-      text.replace(at, part.size(), joined);
-    }
+  for (const auto& [part, joined] : {std::pair(" ± ", " ±\u00a0"), std::pair(" to ", "\u00a0to\u00a0")})
+    for (std::size_t at = 0; (at = text.find(part, at)) != text.npos; ++at)
+      text.replace(at, std::string_view(part).size(), joined);
   return text;
 }
 
@@ -140,6 +139,10 @@ std::string method_section(const Result& result) {
                                            grouped(result.windows), result.batch, html_escape(result.dtype),
                                            html_escape(result.device)));
   html += html_entry("Errors", html_escape(result.cluster_summary));
+  if (result.replicates > 0)
+    html +=
+        html_entry("Bootstrap", fmt::format("{} resamples of the {}s, seed {}", grouped(result.replicates),
+                                            html_escape(result.cluster_unit), result.seed));
   for (const Gate& gate : result.gates)
     html += html_entry(
         "Gate", fmt::format("Pass when the one-sided {} bound of the {} is within {:.6g}, {} it; fail when "
@@ -171,6 +174,10 @@ std::string provenance_section(const Result& result) {
   for (const DataFile& file : result.files)
     html += html_entry("Data",
                        fmt::format("{}<br><code>{}</code>", html_escape(file.path.string()), file.sha256));
+  if (result.baseline)
+    html += html_entry("Baseline",
+                       fmt::format("{}<br><code>{}</code>", html_escape(result.baseline->path.string()),
+                                   result.baseline->sha256));
   html += html_entry("Machine", fmt::format("{} ({}), {} threads", html_escape(cpu_name()),
                                             html_escape(cpu_features()), result.threads));
   html += html_entry(
@@ -217,7 +224,9 @@ std::string header(const Result& result) {
     if (finding(model, result) != headline(result)) list += item(finding(model, result), "");
     if (!model.statistics.empty()) list += item(divergence_sentence(model), "");
     list += item(scale_sentence(model), "");
-    if (!where_sentence(model, result).empty()) list += item(where_sentence(model, result), "");
+    for (const std::string& sentence :
+         {where_sentence(model, result), bootstrap_sentence(model, result), baseline_sentence(model, result)})
+      if (!sentence.empty()) list += item(sentence, "");
     for (std::size_t gate = 0; gate < model.gates.size(); ++gate) {
       const GateDecision& decision = model.gates[gate];
       if (decision_sentence(model, result, gate) != headline(result))

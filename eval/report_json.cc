@@ -15,6 +15,10 @@ Json json_of(const std::optional<Interval>& interval) {
   return interval ? Json{interval->low, interval->high} : Json();
 }
 
+Json json_of(const Interval& interval) {
+  return {interval.low, interval.high};
+}
+
 Json json_of(const Figure& figure) {
   return {{"value", figure.value},
           {"standard_error", figure.error ? Json(*figure.error) : Json()},
@@ -43,6 +47,21 @@ Json statistics_json(const ModelResult& model) {
   for (const Quantile& each : model.kl_quantiles)
     json["kl_percentiles"].push_back({{"percent", 100 * each.probability}, {"value", each.value}});
   return json;
+}
+
+// Null without a bootstrap; without intervals where there are too few clusters.
+Json bootstrap_json(const ModelResult& model, const Result& result) {
+  if (result.replicates == 0 || !model.difference) return {};
+  Json json = {{"replicates", result.replicates}, {"seed", result.seed}, {"intervals", Json::object()}};
+  for (const ResampledFigure& each : model.resampled) json["intervals"][each.key] = json_of(each.interval);
+  return json;
+}
+
+Json since_json(const ModelResult& model) {
+  if (!model.since) return {};
+  return {{"change", json_of(model.since->change)},
+          {"perplexity_ratio", json_of(model.since->ratio)},
+          {"paired", model.since->paired}};
 }
 
 // What lies next to each figure; null at the scale's ends.
@@ -114,6 +133,8 @@ Json json_of(const ModelResult& model, const Result& result) {
                {"perplexity_ratio", json_of(model.ratio)},
                {"along", model.along}};
   json["statistics"] = statistics_json(model);
+  json["bootstrap"] = bootstrap_json(model, result);
+  json["since_baseline"] = since_json(model);
   json["quantization_scale"] = is_source ? Json() : scale_json(model);
   json["breakdowns"] = breakdowns_json(model);
   json["worst_passages"] = passages_json(model);
@@ -177,6 +198,11 @@ Json report_json(const Result& result) {
     json["gate"] = {{"confidence", result.confidence}, {"verdict", verdict_name(*result.verdict)}};
     for (const Gate& gate : result.gates) json["gate"][std::string(kind_of(gate).key)] = gate.budget;
   }
+  if (result.baseline)
+    json["baseline"] = {{"path", result.baseline->path.string()},
+                        {"sha256", result.baseline->sha256},
+                        {"date", text_or_null(result.baseline->date)},
+                        {"commit", text_or_null(result.baseline->commit)}};
   json["models"] = Json::array();
   for (const ModelResult& model : result.models) json["models"].push_back(json_of(model, result));
   json["run"] = run_json(result);

@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "core/base/version.h"
+#include "eval/baseline.h"
+#include "eval/bootstrap.h"
 #include "eval/eval.h"
 #include "eval/findings.h"
 #include "eval/quantization_scale.h"
@@ -65,6 +67,8 @@ std::vector<std::string> sentences(const Result& result) {
     all.push_back(scale_sentence(model));
     const std::string where = where_sentence(model, result);
     if (!where.empty()) all.push_back(where);
+    for (std::string sentence : {bootstrap_sentence(model, result), baseline_sentence(model, result)})
+      if (!sentence.empty()) all.push_back(std::move(sentence));
   }
   for (const ModelResult& model : result.models)
     for (std::size_t gate = 0; gate < model.gates.size(); ++gate)

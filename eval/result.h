@@ -51,6 +51,24 @@ struct ModelFacts {
       weights_sha256;  // of the weight files in the order of their names; empty when too large to hash
 };
 
+// A figure's bootstrap interval (bootstrap.h).
+struct ResampledFigure {
+  std::string key;  // "difference", "perplexity_ratio", or a row of statistics()
+  Interval interval;
+};
+
+// An earlier run that this one is compared with (baseline.h).
+struct BaselineFacts {
+  std::filesystem::path path;
+  std::string sha256, date, commit;
+};
+
+// A model against itself in the baseline.
+struct SinceBaseline {
+  Figure change = {}, ratio = {};  // nats per token; of perplexities
+  bool paired = false;             // token by token
+};
+
 // A model against the source on a part of the scored tokens (breakdown.h).
 struct PartResult {
   std::string label;
@@ -87,6 +105,8 @@ struct ModelResult {
   std::vector<double> along = {};       // nats per token, or the difference to the source, in each segment
   std::vector<Figure> statistics = {};  // rows of statistics(); empty for the source
   std::vector<Quantile> kl_quantiles = {};          // with them
+  std::vector<ResampledFigure> resampled = {};      // empty without a bootstrap
+  std::optional<SinceBaseline> since = {};          // empty without a baseline that has it
   std::vector<GateDecision> gates = {};             // of Result::gates, in their order
   std::vector<std::vector<PartResult>> parts = {};  // rows of breakdowns(); empty for the source
   std::vector<Passage> passages = {};               // the worst first
@@ -112,6 +132,9 @@ struct Result {
   std::string cluster_summary;  // a sentence
   std::int64_t clusters = 0;
   double confidence = 0.95;
+  std::int64_t replicates = 0;  // of the bootstrap; 0: none
+  std::uint64_t seed = 0;       // of its draws
+  std::optional<BaselineFacts> baseline;
   std::vector<std::int64_t> segment_ends;  // in scored tokens; what ModelResult::along is over
 
   std::vector<Gate> gates;

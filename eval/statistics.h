@@ -1,6 +1,7 @@
 // What two models' predictions of the same tokens say of each other, one row each.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -28,6 +29,7 @@ struct Comparison {
   // The most that a token which was not seen may be off (Measure::reach), in nats and as a probability: both
   // 0 where the models are one and the same.
   double most_nats = 0, most_probability = 0;
+  std::optional<Measure> since_baseline = {};  // nats per token above the same model in the baseline
 };
 
 // Of a token that was not seen it is assumed that no model is further from another than a uniform guess is

@@ -48,7 +48,7 @@ std::string one_line(const std::string& text) {
     const bool space = c == '\n' || c == '\r' || c == '\t' || c == ' ';
     if (!space)
       line += c;
-    else if (!line.empty() && line.back() != ' ')
+    else if (line.empty() || line.back() != ' ')
       line += ' ';
   }
   return line;

@@ -74,7 +74,7 @@ TEST(Breakdown, ByContextInPowersOfTwo) {
   ASSERT_EQ(parts.size(), 4u);
   EXPECT_EQ(parts[0].label, "1 token");
   EXPECT_EQ(parts[1].label, "2 to 3 tokens");
-  EXPECT_EQ(parts[3].label, "8 to 15 tokens");
+  EXPECT_EQ(parts[3].label, "8 tokens");
   EXPECT_EQ(parts[0].tokens, 4);
   EXPECT_EQ(parts[1].tokens, 8);
   EXPECT_EQ(parts[2].tokens, 16);

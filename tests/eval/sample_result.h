@@ -1,6 +1,7 @@
 // Results made from invented tokens, for the tests of what is computed and printed from them.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,8 @@ inline std::vector<Scores> scores_of(const Nats& nats) {
 }
 
 inline Result sample_result(const std::vector<Scores>& scores, const Clusters& clusters,
-                            const std::vector<Gate>& gates) {
+                            const std::vector<Gate>& gates,
+                            const std::function<void(Result&)>& prepare = {}) {
   const std::size_t tokens = scores.front().nats.size();
   Result result;
   result.gates = gates;
@@ -61,6 +63,7 @@ inline Result sample_result(const std::vector<Scores>& scores, const Clusters& c
   result.device = "cpu";
   result.threads = 2;
   result.date = "2026-01-02T03:04:05Z";
+  if (prepare) prepare(result);
   compare_models(scores, clusters, result);
   return result;
 }
