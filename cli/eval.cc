@@ -35,6 +35,8 @@ Run declare_eval(CLI::App& app) {
   app.add_option("--json", options->json, "write all figures (docs/reports.md)");
   app.add_option("--markdown", options->markdown, "write the table and the findings");
   app.add_option("--junit", options->junit, "write the gates' verdicts as JUnit XML, for CI");
+  app.add_option("--lm-eval-json", options->lm_eval_json,
+                 "write the figures of one model in the shape of lm-eval's results");
   app.add_option("--per-token", options->per_token, "write every token's nats, [models, tokens], as .npy");
   app.add_option("--max-ppl-ratio", options->max_ppl_ratio,
                  "budget for the perplexity over the source's: exit 0 within, 1 beyond, 4 cannot tell");
@@ -42,11 +44,18 @@ Run declare_eval(CLI::App& app) {
                  "budget for the mean KL divergence from the source, nats per token");
   app.add_option("--min-same-top", options->min_same_top,
                  "least share of tokens, 0 to 1, for which a model's first choice is the source's");
+  app.add_option("--max-baseline-ratio", options->max_baseline_ratio,
+                 "budget for the perplexity over the same model's in the --baseline");
+  app.add_option("--baseline", options->baseline,
+                 "an earlier run's --json file: say what changed since; models are matched by name");
+  app.add_option("--bootstrap", options->bootstrap,
+                 "intervals from so many resamples of the clusters (with --seed) beside the others; 0: none");
   app.add_option("--confidence", options->confidence, "of the budgets' decisions and of all intervals");
   return [options, no_bos](const Invocation& invocation) {
     options->document_start = !*no_bos;
     options->device = invocation.common.device;
     options->overwrite = invocation.common.overwrite;
+    options->seed = invocation.common.seed;
     options->resolved = invocation.options;
     const eval::Result result = eval::evaluate(*options);
     std::cout << eval::terminal_text(result);

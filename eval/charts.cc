@@ -54,7 +54,8 @@ std::string lane(const Lane& lane, const Axis& axis) {
     for (const double end : {low, high})
       svg += fmt::format(R"(<line class="whisker" x1="{:.2f}%" x2="{:.2f}%" y1="6" y2="16"/>)", end, end);
   }
-  svg += fmt::format(R"(<circle class="dot" cx="{:.2f}%" cy="11" r="4.5"/>)", at);
+  svg += fmt::format(R"(<circle class="{}" cx="{:.2f}%" cy="11" r="{}"/>)", lane.quiet ? "dot quiet" : "dot",
+                     at, lane.quiet ? 3 : 4.5);
   return fmt::format(
       R"(<div class="lane"><div class="lane-text"><span>{}</span><span class="figure">{}</span></div>)"
       R"(<svg height="22" role="img" aria-label="{}: {}">{}</svg></div>)"

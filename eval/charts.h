@@ -22,6 +22,7 @@ struct Lane {
   std::string label, note;  // plain text: left and right above the dot
   double value = 0;
   std::optional<Interval> interval;
+  bool quiet = false;  // there for comparison: a smaller dot
 };
 
 struct Axis {

@@ -2,9 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "core/base/error.h"
+#include "eval/bootstrap.h"
+#include "eval/breakdown.h"
+#include "eval/figure.h"
 #include "eval/gate.h"
+#include "eval/passages.h"
 #include "eval/statistics.h"
 
 namespace regroup::eval {
@@ -38,52 +43,64 @@ std::vector<double> means_along(std::span<const double> values, std::span<const 
   return means;
 }
 
+// The model against itself in an earlier run.
+void compare_with_baseline(const Baseline& baseline, Comparison& comparison, const Result& result,
+                           ModelResult& model) {
+  const std::optional<Baseline::Change> change =
+      baseline.change_of(model.facts.name, comparison.scores, *model.difference, comparison.clusters);
+  if (!change) return;
+  const bool same = !change->weights_sha256.empty() && change->weights_sha256 == model.facts.weights_sha256;
+  Measure measure{.estimate = change->estimate,
+                  .reach = same ? 0 : std::log(static_cast<double>(model.facts.vocabulary))};
+  model.since = SinceBaseline{.change = figure_of(measure, result.confidence), .paired = change->paired};
+  measure.transform = Transform::kExponential;
+  model.since->ratio = figure_of(measure, result.confidence);
+  comparison.since_baseline = measure;
+}
+
+void compare_with_source(Comparison comparison, const Baseline* baseline, Result& result,
+                         ModelResult& model) {
+  Measure difference = measure_difference(comparison);
+  model.difference = figure_of(difference, result.confidence);
+  difference.transform = Transform::kExponential;
+  model.ratio = figure_of(difference, result.confidence);
+  if (!comparison.scores.kl.empty()) {
+    for (const Statistic& row : statistics())
+      model.statistics.push_back(figure_of(measure_statistic(row, comparison), result.confidence));
+    model.kl_quantiles = upper_quantiles(comparison.scores.kl);
+  }
+  if (result.replicates > 0)
+    model.resampled = resample(comparison, result.confidence, result.replicates, result.seed);
+  if (baseline) compare_with_baseline(*baseline, comparison, result, model);
+  for (const Gate& gate : result.gates) {
+    model.gates.push_back(decide(kind_of(gate).measure(comparison), gate));
+    result.verdict = std::max(result.verdict.value_or(Verdict::kPass), model.gates.back().verdict);
+  }
+}
+
+// What a model says of the text by itself.
+void describe_alone(const Scores& scores, const Clusters& clusters, const Result& result,
+                    ModelResult& model) {
+  Measure own = {.estimate = clustered_mean(scores.nats, clusters.ends),
+                 .range = {0, std::numeric_limits<double>::infinity()},
+                 .reach = std::log(static_cast<double>(model.facts.vocabulary))};
+  model.nats = figure_of(own, result.confidence);
+  own.transform = Transform::kExponential;
+  model.perplexity = figure_of(own, result.confidence);
+  if (bytes_are_scored(result))
+    model.bits_per_byte = scaled(model.nats, static_cast<double>(result.scored_tokens) /
+                                                 (std::log(2.) * static_cast<double>(result.text_bytes)));
+}
+
+}  // namespace
+
 // Of the whole text only: what part of its bytes a shorter run of tokens stands for is not known.
 bool bytes_are_scored(const Result& result) {
   return result.text_bytes > 0 && result.scored_tokens == result.stream_tokens - 1;
 }
 
-void compare_with_source(const Scores& scores, const Scores& source, const Clusters& clusters, Result& result,
-                         ModelResult& model) {
-  const Estimate difference = clustered_mean_difference(scores.nats, source.nats, clusters.ends);
-  model.difference = plain_figure(difference, result.confidence);
-  model.ratio = exponential_figure(difference, result.confidence);
-  if (!scores.kl.empty()) {
-    for (const Statistic& row : statistics())
-      model.statistics.push_back(
-          plain_figure(estimate_statistic(row, scores, source, clusters), result.confidence));
-    model.kl_quantiles = upper_quantiles(scores.kl);
-  }
-  for (const Gate& gate : result.gates) {
-    model.gates.push_back(decide(kind_of(gate).estimate(scores, source, clusters), gate));
-    result.verdict = std::max(result.verdict.value_or(Verdict::kPass), model.gates.back().verdict);
-  }
-}
-
-}  // namespace
-
-Figure scaled(const Figure& figure, double factor) {
-  Figure result{.value = factor * figure.value};
-  if (figure.error) result.error = factor * *figure.error;
-  if (figure.interval) result.interval = {factor * figure.interval->low, factor * figure.interval->high};
-  return result;
-}
-
-Figure plain_figure(const Estimate& estimate, double confidence) {
-  return {.value = estimate.mean,
-          .error = estimate.standard_error,
-          .interval = confidence_interval(estimate, confidence)};
-}
-
-Figure exponential_figure(const Estimate& estimate, double confidence) {
-  Figure figure = plain_figure(estimate, confidence);
-  figure.value = std::exp(estimate.mean);
-  if (figure.error) figure.error = figure.value * *figure.error;
-  if (figure.interval) figure.interval = {std::exp(figure.interval->low), std::exp(figure.interval->high)};
-  return figure;
-}
-
-void compare_models(std::span<const Scores> scores, const Clusters& clusters, Result& result) {
+void compare_models(std::span<const Scores> scores, const Clusters& clusters, Result& result,
+                    const Baseline* baseline) {
   check(scores.size() == result.models.size() && !scores.empty(), "scores for each model");
   const std::vector<double>& source_nats = scores.front().nats;
   result.scored_tokens = std::ssize(source_nats);
@@ -93,15 +110,24 @@ void compare_models(std::span<const Scores> scores, const Clusters& clusters, Re
   result.segment_ends = segment_ends(result.scored_tokens);
   for (std::size_t m = 0; m < scores.size(); ++m) {
     ModelResult& model = result.models[m];
-    const Estimate own = clustered_mean(scores[m].nats, clusters.ends);
-    model.nats = plain_figure(own, result.confidence);
-    model.perplexity = exponential_figure(own, result.confidence);
-    if (bytes_are_scored(result))
-      model.bits_per_byte = scaled(model.nats, static_cast<double>(result.scored_tokens) /
-                                                   (std::log(2.) * static_cast<double>(result.text_bytes)));
+    describe_alone(scores[m], clusters, result, model);
     model.along =
         means_along(scores[m].nats, m == 0 ? std::span<const double>() : source_nats, result.segment_ends);
-    if (m > 0) compare_with_source(scores[m], scores.front(), clusters, result, model);
+    if (m == 0) continue;
+    const ModelFacts& source = result.models.front().facts;
+    compare_with_source(compare_scores(scores[m], model.facts, scores.front(), source, clusters), baseline,
+                        result, model);
+  }
+}
+
+void locate_losses(std::span<const Scores> scores, const Clusters& clusters, const ScoredText& text,
+                   Result& result) {
+  for (std::size_t m = 1; m < scores.size(); ++m) {
+    ModelResult& model = result.models[m];
+    const Comparison comparison =
+        compare_scores(scores[m], model.facts, scores.front(), result.models.front().facts, clusters);
+    model.parts = break_down(comparison, text, result.confidence);
+    model.passages = worst_passages(comparison, text);
   }
 }
 

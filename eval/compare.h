@@ -3,21 +3,25 @@
 
 #include <span>
 
-#include "core/base/statistics.h"
+#include "eval/baseline.h"
 #include "eval/clusters.h"
 #include "eval/result.h"
 #include "eval/score.h"
+#include "eval/scored_text.h"
 
 namespace regroup::eval {
 
-Figure scaled(const Figure& figure, double factor);
-Figure plain_figure(const Estimate& estimate, double confidence);
-// exp of the mean, its error to first order, its interval exactly.
-Figure exponential_figure(const Estimate& estimate, double confidence);
+// Fills the figures, differences to the first model and to the baseline, statistics, bootstrap intervals and
+// gate decisions of `result`, whose models, gates, confidence, replicates and seed are set. `scores[m]` are
+// model m's, of the same tokens; without divergences there are no statistics.
+void compare_models(std::span<const Scores> scores, const Clusters& clusters, Result& result,
+                    const Baseline* baseline = nullptr);
 
-// Fills the figures, differences to the first model, statistics and gate decisions of `result`, whose models,
-// gates and confidence are set. `scores[m]` are model m's, of the same tokens; without divergences there are
-// no statistics.
-void compare_models(std::span<const Scores> scores, const Clusters& clusters, Result& result);
+// The whole of a text is scored, so that its bytes are those of the scored tokens.
+bool bytes_are_scored(const Result& result);
+
+// Fills where models lose: parts and passages (breakdown.h, passages.h).
+void locate_losses(std::span<const Scores> scores, const Clusters& clusters, const ScoredText& text,
+                   Result& result);
 
 }  // namespace regroup::eval

@@ -30,10 +30,14 @@ struct Options {
   std::string device = "cpu";
 
   std::optional<double> max_ppl_ratio, max_kl, min_same_top;  // gates (gate.h); need a model to compare
+  std::optional<double> max_baseline_ratio;                   // a gate too; needs a baseline
   double confidence = 0.95;                                   // of the gates and of all intervals
+  std::int64_t bootstrap = 0;                                 // replicates; 0: none
+  std::uint64_t seed = 0;                                     // of their draws
+  std::filesystem::path baseline;  // an earlier run's JSON to compare with; empty: none
 
   // Outputs; empty: not written.
-  std::filesystem::path report, json, markdown, junit, per_token;
+  std::filesystem::path report, json, markdown, junit, per_token, lm_eval_json;
   bool overwrite = false;
   Json resolved = Json::object();  // every option as resolved, for the provenance
 };

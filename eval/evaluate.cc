@@ -11,6 +11,8 @@
 #include "core/base/output_file.h"
 #include "core/base/progress.h"
 #include "core/data/formats.h"
+#include "eval/baseline.h"
+#include "eval/bootstrap.h"
 #include "eval/clusters.h"
 #include "eval/compare.h"
 #include "eval/convention.h"
@@ -20,6 +22,7 @@
 #include "eval/npy.h"
 #include "eval/report.h"
 #include "eval/score.h"
+#include "eval/scored_text.h"
 
 namespace regroup::eval {
 namespace {
@@ -33,9 +36,10 @@ struct Output {
 
 std::vector<Output> wanted_outputs(const Options& options) {
   std::vector<Output> outputs;
-  for (Output output : {Output{"--report", options.report}, Output{"--json", options.json},
-                        Output{"--markdown", options.markdown}, Output{"--junit", options.junit},
-                        Output{"--per-token", options.per_token}})
+  for (Output output :
+       {Output{"--report", options.report}, Output{"--json", options.json},
+        Output{"--markdown", options.markdown}, Output{"--junit", options.junit},
+        Output{"--per-token", options.per_token}, Output{"--lm-eval-json", options.lm_eval_json}})
     if (!output.path.empty()) outputs.push_back(std::move(output));
   return outputs;
 }
@@ -43,6 +47,7 @@ std::vector<Output> wanted_outputs(const Options& options) {
 void check_outputs(const Options& options) {
   std::vector<fs::path> taken;
   for (const fs::path& file : options.data) taken.push_back(fs::weakly_canonical(file));
+  if (!options.baseline.empty()) taken.push_back(fs::weakly_canonical(options.baseline));
   for (const Output& output : wanted_outputs(options)) {
     require_output_file(output.path, output.flag, options.overwrite);
     const fs::path whole = fs::weakly_canonical(output.path);
@@ -73,6 +78,24 @@ void check_options(const Options& options) {
                        .expected = std::string(kind.expected),
                        .found = fmt::format("{}", *budget)});
   }
+  if (options.max_baseline_ratio && options.baseline.empty())
+    throw UserError({.where = "--max-baseline-ratio",
+                     .what = "has no earlier run to compare with",
+                     .remedy = "Give what its --json wrote: --baseline earlier.json"});
+  if (!options.baseline.empty() && options.models.empty())
+    throw UserError({.where = "--baseline",
+                     .what = "needs a model to compare with the source",
+                     .remedy = "Give it: regroup eval SOURCE MODEL --data FILE --baseline earlier.json"});
+  if (options.bootstrap < 0 || (options.bootstrap > 0 && options.bootstrap < kLeastReplicates))
+    throw UserError({.where = "--bootstrap",
+                     .what = "too few resamples to take percentiles of",
+                     .expected = fmt::format("0 (none) or at least {}, better 2000", kLeastReplicates),
+                     .found = fmt::format("{}", options.bootstrap)});
+  if (!options.lm_eval_json.empty() && options.models.size() > 1)
+    throw UserError({.where = "--lm-eval-json",
+                     .what = "holds one model, as lm-eval's files do",
+                     .expected = "a source, or a source and one model",
+                     .found = fmt::format("{} models beside the source", options.models.size())});
   if (!options.junit.empty() && !has_gate(options))
     throw UserError({.where = "--junit",
                      .what = "has no gate to report",
@@ -92,6 +115,8 @@ void write_outputs(const Options& options, const Result& result, std::span<const
   if (!options.markdown.empty())
     write_output_file(options.markdown, report_markdown(result), options.overwrite);
   if (!options.junit.empty()) write_output_file(options.junit, report_junit(result), options.overwrite);
+  if (!options.lm_eval_json.empty())
+    write_output_file(options.lm_eval_json, to_text(lm_eval_json(result)), options.overwrite);
   if (!options.report.empty()) write_output_file(options.report, report_html(result), options.overwrite);
 }
 
@@ -118,8 +143,11 @@ Result describe_measurement(const Options& options, const Inputs& inputs, const 
   result.convention_summary = rule.summary;
   result.window = score.window;
   result.windows = std::ssize(inputs.windows);
+  for (const data::Window& window : inputs.windows) result.scored_tokens += window.scored();
   result.batch = score.batch;
   result.confidence = options.confidence;
+  result.replicates = options.models.empty() ? 0 : options.bootstrap;
+  result.seed = options.seed;
   for (std::size_t kind = 0; kind < gate_kinds().size(); ++kind)
     if (const std::optional<double>& budget = options.*gate_kinds()[kind].budget)
       result.gates.push_back({.budget = *budget, .confidence = options.confidence, .kind = kind});
@@ -129,6 +157,19 @@ Result describe_measurement(const Options& options, const Inputs& inputs, const 
   result.options = options.resolved;
   result.date = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::chrono::system_clock::now()));
   return result;
+}
+
+// Read and found comparable before anything is scored.
+std::optional<Baseline> open_baseline(const Options& options, const std::vector<ModelFacts>& facts,
+                                      Result& result) {
+  if (options.baseline.empty()) return std::nullopt;
+  Baseline baseline(options.baseline);
+  baseline.require_comparable(result, facts.front());
+  if (options.max_baseline_ratio)
+    for (std::size_t m = 1; m < facts.size(); ++m)
+      baseline.require_model(facts[m].name, "--max-baseline-ratio");
+  result.baseline = baseline.facts();
+  return baseline;
 }
 
 }  // namespace
@@ -142,14 +183,20 @@ Result evaluate(const Options& options) {
       .batch = options.batch > 0 ? options.batch : std::max<std::int64_t>(1, kTokensAtATime / inputs.window),
       .dtype = options.dtype,
       .device = options.device};
-  std::int64_t scored_tokens = 0;
-  for (const data::Window& window : inputs.windows) scored_tokens += window.scored();
+  Result result = describe_measurement(options, inputs, score);
+  const std::int64_t scored_tokens = result.scored_tokens;
+  if (!options.lm_eval_json.empty() && !bytes_are_scored(result))
+    throw UserError(
+        {.where = "--lm-eval-json",
+         .what = "the bytes of what is scored are not known",
+         .expected = "text, all of it scored: no shards, no --max-tokens, no blocks that leave a rest",
+         .remedy = "Its figures are per byte; --json has those per token"});
   require_memory(inputs.models, scored_tokens, score);
 
-  Result result = describe_measurement(options, inputs, score);
   std::vector<ModelFacts> facts;
   for (const family::ModelDirectory& model : inputs.models) facts.push_back(facts_of(model));
   name_models(facts);
+  const std::optional<Baseline> baseline = open_baseline(options, facts, result);
   std::vector<Scores> scores;
   std::shared_ptr<SourceStates> states;
   for (std::size_t m = 0; m < facts.size(); ++m) {
@@ -162,7 +209,14 @@ Result evaluate(const Options& options) {
                              .load_seconds = scores.back().load_seconds,
                              .score_seconds = scores.back().score_seconds});
   }
-  compare_models(scores, choose_clusters(inputs.windows, inputs.stream.document_starts), result);
+  const Clusters clusters = choose_clusters(inputs.windows, inputs.stream.document_starts);
+  compare_models(scores, clusters, result, baseline ? &*baseline : nullptr);
+  if (scores.size() > 1) {
+    ScoredText text = locate_scores(inputs.windows, inputs.stream.tokens, inputs.stream.document_starts);
+    const std::unique_ptr<tokenizer::Tokenizer> reader = open_reader(options.source);
+    if (reader) text.decode = [&](std::span<const Token> tokens) { return reader->decode(tokens); };
+    locate_losses(scores, clusters, text, result);
+  }
   write_outputs(options, result, scores);
   return result;
 }

@@ -7,7 +7,8 @@
 #include <array>
 
 #include "core/base/error.h"
-#include "eval/compare.h"
+#include "eval/breakdown.h"
+#include "eval/figure.h"
 #include "eval/gate.h"
 #include "eval/statistics.h"
 #include "eval/text.h"
@@ -36,11 +37,11 @@ int percent_decimals(const Figure& ratio) {
 }
 
 // "1.3% higher than the source's", "3.55 times the source's"
-std::string change(const Figure& ratio) {
-  if (ratio.value >= 2) return fmt::format("{:.3g} times the source's", ratio.value);
+std::string change(const Figure& ratio, std::string_view whose) {
+  if (ratio.value >= 2) return fmt::format("{:.3g} times {}", ratio.value, whose);
   std::string size = percent(ratio.value, percent_decimals(ratio));
   size.erase(0, size.find_first_of("0123456789"));
-  return fmt::format("{} {} than the source's", size, ratio.value < 1 ? "lower" : "higher");
+  return fmt::format("{} {} than {}", size, ratio.value < 1 ? "lower" : "higher", whose);
 }
 
 std::string range(const Figure& ratio) {
@@ -112,27 +113,29 @@ std::string_view verdict_name(Verdict verdict) {
   return "cannot tell";
 }
 
+std::string ratio_phrase(const Figure& ratio, double confidence, std::string_view whose) {
+  if (!ratio.interval)
+    return "perplexity " + change(ratio, whose) + "; the text is too short to say how sure that is";
+  const std::string sure = confidence_text(confidence) + " confidence";
+  if (contains(*ratio.interval, 1))
+    return fmt::format("perplexity cannot be told from {}: {} ({})", whose, range(ratio), sure);
+  return fmt::format("perplexity {} ({}: {})", change(ratio, whose), sure, range(ratio));
+}
+
 std::string finding(const ModelResult& model, const Result& result) {
   check(model.ratio.has_value(), "the source is not compared with itself");
   const std::string subject = model.facts.name + savings(model, result.models.front()) + ": ";
-  const std::string confidence = confidence_text(result.confidence) + " confidence";
-  const Figure& ratio = *model.ratio;
-  if (!ratio.interval)
-    return subject + "perplexity " + change(ratio) + "; the text is too short to say how sure that is.";
-  if (model.difference->value == 0 && *model.difference->error == 0)
+  if (model.difference->value == 0 && model.difference->interval && model.difference->error.value_or(0) == 0)
     return subject + "predicts the text exactly as the source does.";
-  if (contains(*ratio.interval, 1))
-    return subject + "perplexity cannot be told from the source's: " + range(ratio) + " (" + confidence +
-           ").";
-  return subject + "perplexity " + change(ratio) + " (" + confidence + ": " + range(ratio) + ").";
+  return subject + ratio_phrase(*model.ratio, result.confidence, "the source's") + ".";
 }
 
 std::string divergence_sentence(const ModelResult& model) {
   if (model.statistics.empty()) return "";
   std::vector<std::string> parts;
   for (const Statistic& row : statistics()) {
-    const Figure& figure = model.statistics[static_cast<std::size_t>(&row - statistics().data())];
-    parts.push_back(fmt::format("{} {}", row.title, with_error(scaled(figure, row.scale), row.decimals)));
+    const Figure figure = scaled(*find_statistic(model, row.key), row.scale);
+    parts.push_back(fmt::format("{} {}", row.title, with_error(figure, row.decimals)));
   }
   std::vector<std::string> quantiles;
   for (const Quantile& each : model.kl_quantiles)
@@ -141,6 +144,25 @@ std::string divergence_sentence(const ModelResult& model) {
                             : fmt::format("{:.4g}% {:.4g}", 100 * each.probability, each.value));
   return fmt::format("{} beside the source: {}. KL by percentile: {}.", model.facts.name,
                      fmt::join(parts, "; "), fmt::join(quantiles, ", "));
+}
+
+std::string where_sentence(const ModelResult& model, const Result& result) {
+  if (!model.difference || !model.difference->interval || model.difference->interval->low <= 0) return "";
+  const double mean = model.difference->value, all = mean * static_cast<double>(result.scored_tokens);
+  std::vector<std::string> places;
+  for (std::size_t row = 0; row < model.parts.size(); ++row) {
+    const PartResult* worst = nullptr;
+    for (const PartResult& part : model.parts[row])
+      if (part.difference.interval && part.difference.interval->low > mean &&
+          (!worst || part.difference.value > worst->difference.value))
+        worst = &part;
+    if (worst)
+      places.push_back(fmt::format("{}, at {} ({}, {:.0f}% of its loss)", breakdowns()[row].title,
+                                   worst->label, with_error(worst->difference, kNatsDecimals, true),
+                                   100 * worst->cost / all));
+  }
+  if (places.empty()) return "";
+  return fmt::format("{} loses most {}.", model.facts.name, fmt::join(places, "; "));
 }
 
 std::string decision_sentence(const ModelResult& model, const Result& result, std::size_t gate) {
@@ -165,6 +187,12 @@ std::string decision_sentence(const ModelResult& model, const Result& result, st
 std::string advice_sentence(const GateDecision& decision) {
   if (decision.verdict != Verdict::kCannotTell) return "";
   if (!decision.bounds) return "Give at least two windows of text, better fifty.";
+  if (decision.clusters_wanted)
+    return fmt::format(
+        "Nothing differs in what was seen, but it takes {} documents or blocks to conclude that nothing "
+        "would "
+        "in more text: give at least as many documents.",
+        grouped(*decision.clusters_wanted));
   if (!decision.more_tokens) return "No amount of text would likely decide: it lies on the budget.";
   return fmt::format("About {} more tokens of this kind would likely decide.",
                      grouped(rounded_up(*decision.more_tokens)));
@@ -197,15 +225,13 @@ std::string measurement_sentence(const Result& result) {
 
 std::vector<Column> table_columns(const Result& result) {
   std::vector<Column> all(kColumns.begin(), kColumns.end());
-  for (std::size_t i = 0; i < 2; ++i) {  // the others are in the sentences: a table has its width
-    const Statistic& row = statistics()[i];
-    all.insert(all.end() - 2, {row.title, true, [&row, i](const ModelResult& model, const Result&) {
-                                 return model.statistics.empty()
-                                            ? std::string()
-                                            : with_error(scaled(model.statistics[i], row.scale),
-                                                         row.decimals);
-                               }});
-  }
+  for (const Statistic& row : statistics())
+    if (row.in_table)
+      all.insert(all.end() - 2, {row.title, true, [&row](const ModelResult& model, const Result&) {
+                                   const Figure* figure = find_statistic(model, row.key);
+                                   return figure ? with_error(scaled(*figure, row.scale), row.decimals)
+                                                 : std::string();
+                                 }});
   std::erase_if(all, [&](const Column& column) {
     return std::ranges::all_of(result.models,
                                [&](const ModelResult& m) { return column.cell(m, result).empty(); });

@@ -16,8 +16,15 @@ std::string headline(const Result& result);
 // One sentence on a model against the source.
 std::string finding(const ModelResult& model, const Result& result);
 
+// "perplexity 1.3% higher than the source's (95% confidence: +1.1% to +1.5%)"; `whose`: "the source's".
+std::string ratio_phrase(const Figure& ratio, double confidence, std::string_view whose);
+
 // How far a model's distributions are from the source's; empty where that is not known.
 std::string divergence_sentence(const ModelResult& model);
+
+// What kind of token costs most, where one costs clearly more than the mean; empty where nothing is lost for
+// sure.
+std::string where_sentence(const ModelResult& model, const Result& result);
 
 // A gate's decision on a model, with the numbers it rests on; `gate` is an index into Result::gates.
 std::string decision_sentence(const ModelResult& model, const Result& result, std::size_t gate = 0);

@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "core/base/error.h"
-#include "eval/statistics.h"
 
 namespace regroup::eval {
 namespace {
@@ -15,43 +14,59 @@ constexpr GateKind kAll[] = {
      .subject = "perplexity ratio",
      .expected = "a positive number, such as 1.02",
      .at_least = false,
-     .logarithmic = true,
      .budget = &Options::max_ppl_ratio,
      .valid = [](double budget) { return budget > 0 && budget < 1e6; },
-     .estimate =
-         [](const Scores& scores, const Scores& source, const Clusters& clusters) {
-           return clustered_mean_difference(scores.nats, source.nats, clusters.ends);
+     .measure =
+         [](const Comparison& comparison) {
+           Measure measure = measure_difference(comparison);
+           measure.transform = Transform::kExponential;
+           return measure;
          }},
     {.key = "max_kl",
      .flag = "--max-kl",
      .subject = "KL divergence",
      .expected = "nats per token, such as 0.05",
      .at_least = false,
-     .logarithmic = false,
      .budget = &Options::max_kl,
      .valid = [](double budget) { return budget >= 0 && budget < 1e6; },
-     .estimate =
-         [](const Scores& scores, const Scores& source, const Clusters& clusters) {
-           return estimate_statistic(statistic("kl_divergence"), scores, source, clusters);
+     .measure =
+         [](const Comparison& comparison) {
+           return measure_statistic(statistic("kl_divergence"), comparison);
          }},
     {.key = "min_same_top",
      .flag = "--min-same-top",
      .subject = "same-top share",
      .expected = "a share from 0 to 1, such as 0.95",
      .at_least = true,
-     .logarithmic = false,
      .budget = &Options::min_same_top,
      .valid = [](double budget) { return budget >= 0 && budget <= 1; },
-     .estimate =
-         [](const Scores& scores, const Scores& source, const Clusters& clusters) {
-           return estimate_statistic(statistic("same_top"), scores, source, clusters);
+     .measure =
+         [](const Comparison& comparison) { return measure_statistic(statistic("same_top"), comparison); }},
+    {.key = "max_baseline_ratio",
+     .flag = "--max-baseline-ratio",
+     .subject = "perplexity over the baseline's",
+     .expected = "a positive number, such as 1.01",
+     .at_least = false,
+     .budget = &Options::max_baseline_ratio,
+     .valid = [](double budget) { return budget > 0 && budget < 1e6; },
+     .measure =
+         [](const Comparison& comparison) {
+           check(comparison.since_baseline.has_value(), "a model of the gate is in the baseline");
+           return *comparison.since_baseline;
          }},
 };
 
-std::optional<std::int64_t> more_tokens(const Estimate& estimate, double budget, double width) {
+// How many clusters without a spread it takes until unseen_share() of them cannot reach over the margin.
+std::optional<std::int64_t> clusters_wanted(const Measure& measure, double margin, double confidence) {
+  const double share = margin / measure.reach;
+  if (!(share > 1e-9 && share < 1)) return std::nullopt;
+  return static_cast<std::int64_t>(std::ceil(std::log1p(-confidence) / std::log1p(-share)));
+}
+
+std::optional<std::int64_t> more_tokens(const Estimate& estimate, double margin, double confidence) {
   constexpr double kPower = 0.8;
-  const double margin = std::abs(estimate.mean - budget);
-  const double times = std::pow((width + normal_quantile(kPower)) * *estimate.standard_error / margin, 2);
+  const double widths = one_sided_width(estimate, confidence) + normal_quantile(kPower);
+  const double times = std::pow(widths * *estimate.standard_error / margin, 2);
   const double more = (times - 1) * static_cast<double>(estimate.observations);
   if (!(more < 1e15)) return std::nullopt;
   return std::llround(more);
@@ -68,21 +83,27 @@ const GateKind& kind_of(const Gate& gate) {
   return kAll[gate.kind];
 }
 
-GateDecision decide(const Estimate& estimate, const Gate& gate) {
-  const GateKind& kind = kind_of(gate);
-  GateDecision decision;
-  if (!estimate.standard_error) return decision;
-  const double width = one_sided_width(estimate, gate.confidence), error = *estimate.standard_error;
-  const auto figure = [&](double value) { return kind.logarithmic ? std::exp(value) : value; };
-  const double low = figure(estimate.mean - width * error), high = figure(estimate.mean + width * error);
-  decision.bounds = {low, high};
-  if (kind.at_least ? low >= gate.budget : high <= gate.budget)
+const Gate* find_gate(const Result& result, std::string_view key) {
+  const auto gate = std::ranges::find(result.gates, key, [](const Gate& each) { return kind_of(each).key; });
+  return gate == result.gates.end() ? nullptr : &*gate;
+}
+
+GateDecision decide(const Measure& measure, const Gate& gate) {
+  GateDecision decision{.bounds = one_sided_bounds(measure, gate.confidence)};
+  if (!decision.bounds) return decision;
+  const auto [low, high] = *decision.bounds;
+  const bool at_least = kind_of(gate).at_least;
+  if (at_least ? low >= gate.budget : high <= gate.budget) {
     decision.verdict = Verdict::kPass;
-  else if (kind.at_least ? high < gate.budget : low > gate.budget)
+  } else if (at_least ? high < gate.budget : low > gate.budget) {
     decision.verdict = Verdict::kFail;
-  else
-    decision.more_tokens =
-        more_tokens(estimate, kind.logarithmic ? std::log(gate.budget) : gate.budget, width);
+  } else {
+    const double margin = std::abs(measure.estimate.mean - mean_of(measure.transform, gate.budget));
+    if (measure.without_spread())
+      decision.clusters_wanted = clusters_wanted(measure, margin, gate.confidence);
+    else
+      decision.more_tokens = more_tokens(measure.estimate, margin, gate.confidence);
+  }
   return decision;
 }
 

@@ -7,10 +7,10 @@
 #include <string_view>
 
 #include "core/base/statistics.h"
-#include "eval/clusters.h"
 #include "eval/eval.h"
+#include "eval/figure.h"
 #include "eval/result.h"
-#include "eval/score.h"
+#include "eval/statistics.h"
 
 namespace regroup::eval {
 
@@ -19,21 +19,21 @@ struct GateKind {
   std::string_view key, flag;          // in JSON; on the command line
   std::string_view subject, expected;  // "the … of MODEL"; what a budget looks like
   bool at_least;                       // the budget is a floor; else a ceiling
-  bool logarithmic;                    // decided on the logarithm of figure and budget
   std::optional<double> Options::*budget;
   bool (*valid)(double budget);
-  // Of the figure or its logarithm.
-  Estimate (*estimate)(const Scores& scores, const Scores& source, const Clusters& clusters);
+  Measure (*measure)(const Comparison& comparison);
 };
 
 std::span<const GateKind> gate_kinds();
 const GateKind& kind_of(const Gate& gate);
+const Gate* find_gate(const Result& result, std::string_view key);  // null if no budget was given for it
 
-// `estimate` is that of the gate's kind. Pass: the one-sided confidence bound nearer to the wrong side of the
+// `measure` is that of the gate's kind. Pass: the one-sided confidence bound nearer to the wrong side of the
 // budget is within it. Fail: the other bound is beyond it. Neither, or fewer than two clusters: cannot tell.
 //
 // more_tokens assumes that errors shrink with the square root of the text and that the figure stays; it is
-// the number with which the decision falls in four of five cases. Empty when no number can be given.
-GateDecision decide(const Estimate& estimate, const Gate& gate);
+// the number with which the decision falls in four of five cases. Empty when no number can be given. For a
+// measure without spread clusters are counted instead: as many of them, all alike, would decide.
+GateDecision decide(const Measure& measure, const Gate& gate);
 
 }  // namespace regroup::eval

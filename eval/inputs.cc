@@ -8,6 +8,7 @@
 
 #include "core/base/error.h"
 #include "core/base/hash.h"
+#include "core/base/log.h"
 #include "core/tokenizer/beside.h"
 #include "eval/convention.h"
 
@@ -107,6 +108,16 @@ Inputs open_inputs(const Options& options) {
   return inputs;
 }
 
+std::unique_ptr<tokenizer::Tokenizer> open_reader(const fs::path& source) {
+  if (tokenizer::tokenizer_files(source).empty()) return nullptr;
+  try {
+    return tokenizer::open_tokenizer(source);
+  } catch (const UserError& error) {  // of ready shards, which need none: no reason to stop
+    log_warning(std::string("passages show the ids of tokens, not text: ") + error.what());
+    return nullptr;
+  }
+}
+
 ModelFacts facts_of(const family::ModelDirectory& model) {
   const checkpoint::DType dtype = model.dtype();
   std::uint64_t bytes = 0;
@@ -120,6 +131,7 @@ ModelFacts facts_of(const family::ModelDirectory& model) {
           .heads = model.config.heads,
           .kv_heads = model.config.kv_heads,
           .kv_bytes_per_token = family::kv_bytes_per_token(model.config, checkpoint::dtype_bits(dtype) / 8),
+          .vocabulary = model.config.vocab_size,
           .weight_bytes = bytes,
           .config_sha256 = sha256_of_text(model.config_text),
           .weights_sha256 = bytes <= kLargestHashedWeights ? hash_weights(model.checkpoint) : ""};

@@ -1,11 +1,14 @@
 // What goes into an evaluation, opened and checked before any weight is read.
 #pragma once
 
+#include <filesystem>
+#include <memory>
 #include <vector>
 
 #include "core/data/token_stream.h"
 #include "core/data/windows.h"
 #include "core/family/model_directory.h"
+#include "core/tokenizer/tokenizer.h"
 #include "eval/eval.h"
 #include "eval/result.h"
 
@@ -21,6 +24,9 @@ struct Inputs {
 };
 
 Inputs open_inputs(const Options& options);
+
+// For showing tokens as text; null where the directory has no tokenizer that can be read.
+std::unique_ptr<tokenizer::Tokenizer> open_reader(const std::filesystem::path& source);
 
 ModelFacts facts_of(const family::ModelDirectory& model);
 

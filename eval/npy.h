@@ -3,10 +3,14 @@
 #pragma once
 
 #include <cstddef>
+#include <filesystem>
 #include <span>
 #include <vector>
 
 namespace regroup::eval {
+
+// Row `row` of a '<f8' array [rows, columns]; empty if the file is another kind of array or has no such row.
+std::vector<double> read_npy_row(const std::filesystem::path& path, std::size_t row);
 
 // A '<f8' array [rows, columns] from rows of equal length.
 std::vector<std::byte> npy_bytes(std::span<const std::vector<double>> rows);

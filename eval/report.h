@@ -13,6 +13,10 @@ Json report_json(const Result& result);
 
 std::string report_markdown(const Result& result);
 
+// The shape of lm-eval's results files, for its tooling (report_lm_eval.cc): of the model, or of the source
+// where there is none.
+Json lm_eval_json(const Result& result);
+
 // A test case for each gate of each model: passed, a failure, or, where it cannot be told, an error. Needs a
 // gate.
 std::string report_junit(const Result& result);

@@ -8,10 +8,14 @@
 #include "core/base/units.h"
 #include "core/base/version.h"
 #include "core/report/html.h"
+#include "eval/baseline.h"
+#include "eval/bootstrap.h"
 #include "eval/charts.h"
 #include "eval/findings.h"
 #include "eval/gate.h"
+#include "eval/quantization_scale.h"
 #include "eval/report.h"
+#include "eval/report_losses.h"
 #include "eval/text.h"
 
 namespace regroup::eval {
@@ -39,14 +43,11 @@ Axis axis_around(std::span<const Lane> lanes, std::span<const double> others) {
   return {.low = low - air, .high = high + air, .ticks = {}, .reference = {}, .budget = {}};
 }
 
-// A cell breaks before its bracket only.
+// A cell breaks before its error or its bracket only: a table of many columns must fit a page.
 std::string unbroken(std::string text) {
-  for (const std::string_view part : {" ± ", " to "})
-    for (std::size_t at = 0; (at = text.find(part, at)) != text.npos; ++at) {
-      std::string joined(part);
-      joined.replace(joined.size() - 1, 1, "\u00a0").replace(0, 1, "\u00a0");
-      text.replace(at, part.size(), joined);
-    }
+  for (const auto& [part, joined] : {std::pair(" ± ", " ±\u00a0"), std::pair(" to ", "\u00a0to\u00a0")})
+    for (std::size_t at = 0; (at = text.find(part, at)) != text.npos; ++at)
+      text.replace(at, std::string_view(part).size(), joined);
   return text;
 }
 
@@ -72,16 +73,15 @@ std::string difference_section(const Result& result) {
   std::vector<Lane> lanes;
   for (const ModelResult& model : compared(result))
     lanes.push_back({model.facts.name, with_error(*model.difference, 4, true) + " nats",
-                     model.difference->value, model.difference->interval});
+                     model.difference->value, model.difference->interval, false});
   std::vector<double> marks = {0};
-  const auto gate = std::ranges::find(result.gates, std::size_t{0}, &Gate::kind);
-  if (gate != result.gates.end()) marks.push_back(std::log(gate->budget));
+  const Gate* gate = find_gate(result, "max_ppl_ratio");
+  if (gate) marks.push_back(std::log(gate->budget));
   Axis axis = axis_around(lanes, marks);
   for (const double at : round_ticks(axis.low, axis.high))
     axis.ticks.push_back({at, std::abs(at) < 1e-12 ? "source" : fmt::format("{:+.3g}", at)});
   axis.reference = Tick{0, ""};
-  if (gate != result.gates.end())
-    axis.budget = Tick{marks.back(), fmt::format("budget: ratio {:.6g}", gate->budget)};
+  if (gate) axis.budget = Tick{marks.back(), fmt::format("budget: ratio {:.6g}", gate->budget)};
   return "<p class=\"soft\">Nats per token above the source, on the same tokens. The errors are of the "
          "paired "
          "difference: what is hard for both cancels. Bars are " +
@@ -92,7 +92,7 @@ std::string perplexity_section(const Result& result) {
   std::vector<Lane> lanes;
   for (const ModelResult& model : result.models)
     lanes.push_back(
-        {model.facts.name, with_error(model.perplexity, 3), model.nats.value, model.nats.interval});
+        {model.facts.name, with_error(model.perplexity, 3), model.nats.value, model.nats.interval, false});
   Axis axis = axis_around(lanes, {});
   if (std::isfinite(std::exp(axis.high)))
     for (const double at : round_ticks(std::exp(axis.low), std::exp(axis.high)))
@@ -139,6 +139,10 @@ std::string method_section(const Result& result) {
                                            grouped(result.windows), result.batch, html_escape(result.dtype),
                                            html_escape(result.device)));
   html += html_entry("Errors", html_escape(result.cluster_summary));
+  if (result.replicates > 0)
+    html +=
+        html_entry("Bootstrap", fmt::format("{} resamples of the {}s, seed {}", grouped(result.replicates),
+                                            html_escape(result.cluster_unit), result.seed));
   for (const Gate& gate : result.gates)
     html += html_entry(
         "Gate", fmt::format("Pass when the one-sided {} bound of the {} is within {:.6g}, {} it; fail when "
@@ -170,6 +174,10 @@ std::string provenance_section(const Result& result) {
   for (const DataFile& file : result.files)
     html += html_entry("Data",
                        fmt::format("{}<br><code>{}</code>", html_escape(file.path.string()), file.sha256));
+  if (result.baseline)
+    html += html_entry("Baseline",
+                       fmt::format("{}<br><code>{}</code>", html_escape(result.baseline->path.string()),
+                                   result.baseline->sha256));
   html += html_entry("Machine", fmt::format("{} ({}), {} threads", html_escape(cpu_name()),
                                             html_escape(cpu_features()), result.threads));
   html += html_entry(
@@ -186,8 +194,11 @@ struct Section {
 constexpr Section kSections[] = {
     {"Figures", figures_section},
     {"Difference to the source", difference_section},
+    {"On the scale of quantizations", scale_html},
     {"Perplexity", perplexity_section},
     {"Along the text", along_section},
+    {"Where it hurts", breakdowns_html},
+    {"Worst passages", passages_html},
     {"How this was measured", method_section},
     {"Provenance", provenance_section},
 };
@@ -212,6 +223,10 @@ std::string header(const Result& result) {
   for (const ModelResult& model : compared(result)) {
     if (finding(model, result) != headline(result)) list += item(finding(model, result), "");
     if (!model.statistics.empty()) list += item(divergence_sentence(model), "");
+    list += item(scale_sentence(model), "");
+    for (const std::string& sentence :
+         {where_sentence(model, result), bootstrap_sentence(model, result), baseline_sentence(model, result)})
+      if (!sentence.empty()) list += item(sentence, "");
     for (std::size_t gate = 0; gate < model.gates.size(); ++gate) {
       const GateDecision& decision = model.gates[gate];
       if (decision_sentence(model, result, gate) != headline(result))
@@ -227,7 +242,7 @@ std::string header(const Result& result) {
 std::string report_html(const Result& result) {
   std::string body = header(result);
   for (const Section& section : kSections) body += report::html_section(section.title, section.body(result));
-  return report::html_page(headline(result), "", body);
+  return report::html_page(headline(result), kLossesStyle, body);
 }
 
 }  // namespace regroup::eval

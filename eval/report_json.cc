@@ -1,8 +1,10 @@
 #include <fmt/format.h>
 
 #include "core/base/version.h"
+#include "eval/breakdown.h"
 #include "eval/findings.h"
 #include "eval/gate.h"
+#include "eval/quantization_scale.h"
 #include "eval/report.h"
 #include "eval/statistics.h"
 
@@ -11,6 +13,10 @@ namespace {
 
 Json json_of(const std::optional<Interval>& interval) {
   return interval ? Json{interval->low, interval->high} : Json();
+}
+
+Json json_of(const Interval& interval) {
+  return {interval.low, interval.high};
 }
 
 Json json_of(const Figure& figure) {
@@ -23,6 +29,10 @@ Json json_of(const std::optional<Figure>& figure) {
   return figure ? json_of(*figure) : Json();
 }
 
+Json number_or_null(const std::optional<std::int64_t>& number) {
+  return number ? Json(*number) : Json();
+}
+
 Json text_or_null(const std::string& text) {
   return text.empty() ? Json() : Json(text);
 }
@@ -31,11 +41,71 @@ Json text_or_null(const std::string& text) {
 Json statistics_json(const ModelResult& model) {
   if (model.statistics.empty()) return {};
   Json json = Json::object();
-  for (std::size_t i = 0; i < model.statistics.size(); ++i)
-    json[std::string(statistics()[i].key)] = json_of(model.statistics[i]);
+  for (const Statistic& row : statistics())
+    json[std::string(row.key)] = json_of(*find_statistic(model, row.key));
   json["kl_percentiles"] = Json::array();
   for (const Quantile& each : model.kl_quantiles)
     json["kl_percentiles"].push_back({{"percent", 100 * each.probability}, {"value", each.value}});
+  return json;
+}
+
+// Null without a bootstrap; without intervals where there are too few clusters.
+Json bootstrap_json(const ModelResult& model, const Result& result) {
+  if (result.replicates == 0 || !model.difference) return {};
+  Json json = {{"replicates", result.replicates}, {"seed", result.seed}, {"intervals", Json::object()}};
+  for (const ResampledFigure& each : model.resampled) json["intervals"][each.key] = json_of(each.interval);
+  return json;
+}
+
+Json since_json(const ModelResult& model) {
+  if (!model.since) return {};
+  return {{"change", json_of(model.since->change)},
+          {"perplexity_ratio", json_of(model.since->ratio)},
+          {"paired", model.since->paired}};
+}
+
+// What lies next to each figure; null at the scale's ends.
+Json scale_json(const ModelResult& model) {
+  const auto name = [](const Quantization* row) { return row ? Json(row->name) : Json(); };
+  Json json = {{"source", kScaleSource}};
+  for (const ScaleFigure& figure : scale_figures())
+    if (const std::optional<ScalePlace> place = place_on_scale(model, figure))
+      json[std::string(figure.key)] = {{"finer", name(place->finer)}, {"coarser", name(place->coarser)}};
+  return json;
+}
+
+Json breakdowns_json(const ModelResult& model) {
+  Json json = Json::object();
+  for (std::size_t row = 0; row < model.parts.size(); ++row) {
+    Json parts = Json::array();
+    for (const PartResult& part : model.parts[row])
+      parts.push_back({{"label", part.label},
+                       {"tokens", part.tokens},
+                       {"cost", part.cost},
+                       {"difference", json_of(part.difference)},
+                       {"kl_divergence", json_of(part.kl)},
+                       {"same_top", json_of(part.same_top)}});
+    json[std::string(breakdowns()[row].key)] = std::move(parts);
+  }
+  return json;
+}
+
+Json passages_json(const ModelResult& model) {
+  Json json = Json::array();
+  for (const Passage& passage : model.passages) {
+    Json tokens = Json::array();
+    for (const PassageToken& token : passage.tokens)
+      tokens.push_back({{"text", token.text}, {"nats", token.nats}, {"source_nats", token.source_nats}});
+    json.push_back({{"position", passage.position},
+                    {"document", passage.document},
+                    {"lost", passage.lost},
+                    {"before", passage.before},
+                    {"tokens", std::move(tokens)},
+                    {"after", passage.after},
+                    {"worst", passage.worst},
+                    {"expected", text_or_null(passage.expected)},
+                    {"source_expected", text_or_null(passage.source_expected)}});
+  }
   return json;
 }
 
@@ -51,6 +121,7 @@ Json json_of(const ModelResult& model, const Result& result) {
                {"layers", facts.layers},
                {"heads", facts.heads},
                {"kv_heads", facts.kv_heads},
+               {"vocabulary", facts.vocabulary},
                {"kv_bytes_per_token", facts.kv_bytes_per_token},
                {"weight_bytes", facts.weight_bytes},
                {"config_sha256", facts.config_sha256},
@@ -62,13 +133,19 @@ Json json_of(const ModelResult& model, const Result& result) {
                {"perplexity_ratio", json_of(model.ratio)},
                {"along", model.along}};
   json["statistics"] = statistics_json(model);
+  json["bootstrap"] = bootstrap_json(model, result);
+  json["since_baseline"] = since_json(model);
+  json["quantization_scale"] = is_source ? Json() : scale_json(model);
+  json["breakdowns"] = breakdowns_json(model);
+  json["worst_passages"] = passages_json(model);
   json["gates"] = Json::array();
   for (std::size_t i = 0; i < model.gates.size(); ++i) {
     const GateDecision& gate = model.gates[i];
     json["gates"].push_back({{"key", kind_of(result.gates[i]).key},
                              {"verdict", verdict_name(gate.verdict)},
                              {"bounds", json_of(gate.bounds)},
-                             {"more_tokens", gate.more_tokens ? Json(*gate.more_tokens) : Json()}});
+                             {"more_tokens", number_or_null(gate.more_tokens)},
+                             {"clusters_wanted", number_or_null(gate.clusters_wanted)}});
   }
   return json;
 }
@@ -99,7 +176,7 @@ Json run_json(const Result& result) {
 
 Json report_json(const Result& result) {
   Json json = {{"format", "regroup-eval"},
-               {"format_version", 2},
+               {"format_version", 3},
                {"version", version()},
                {"commit", commit()},
                {"headline", headline(result)},
@@ -121,6 +198,11 @@ Json report_json(const Result& result) {
     json["gate"] = {{"confidence", result.confidence}, {"verdict", verdict_name(*result.verdict)}};
     for (const Gate& gate : result.gates) json["gate"][std::string(kind_of(gate).key)] = gate.budget;
   }
+  if (result.baseline)
+    json["baseline"] = {{"path", result.baseline->path.string()},
+                        {"sha256", result.baseline->sha256},
+                        {"date", text_or_null(result.baseline->date)},
+                        {"commit", text_or_null(result.baseline->commit)}};
   json["models"] = Json::array();
   for (const ModelResult& model : result.models) json["models"].push_back(json_of(model, result));
   json["run"] = run_json(result);

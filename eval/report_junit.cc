@@ -65,6 +65,7 @@ std::string report_junit(const Result& result) {
   xml += property("convention", result.convention);
   xml += property("measurement", measurement_sentence(result));
   xml += property("errors", result.cluster_summary);
+  if (result.baseline) xml += property("baseline", result.baseline->path.string());
   xml += "    </properties>\n";
   for (const ModelResult& model : result.models)
     for (std::size_t gate = 0; gate < model.gates.size(); ++gate) xml += test_case(model, result, gate);

@@ -5,9 +5,13 @@
 #include <vector>
 
 #include "core/base/version.h"
+#include "eval/baseline.h"
+#include "eval/bootstrap.h"
 #include "eval/eval.h"
 #include "eval/findings.h"
+#include "eval/quantization_scale.h"
 #include "eval/report.h"
+#include "eval/report_losses.h"
 #include "eval/text.h"
 
 namespace regroup::eval {
@@ -58,6 +62,14 @@ std::vector<std::string> sentences(const Result& result) {
     if (model.difference) all.push_back(finding(model, result));
   for (const ModelResult& model : result.models)
     if (!model.statistics.empty()) all.push_back(divergence_sentence(model));
+  for (const ModelResult& model : result.models) {
+    if (!model.difference) continue;
+    all.push_back(scale_sentence(model));
+    const std::string where = where_sentence(model, result);
+    if (!where.empty()) all.push_back(where);
+    for (std::string sentence : {bootstrap_sentence(model, result), baseline_sentence(model, result)})
+      if (!sentence.empty()) all.push_back(std::move(sentence));
+  }
   for (const ModelResult& model : result.models)
     for (std::size_t gate = 0; gate < model.gates.size(); ++gate)
       all.push_back(joined(decision_sentence(model, result, gate), advice_sentence(model.gates[gate])));
@@ -88,7 +100,9 @@ std::string markdown_table(const Result& result) {
 std::string terminal_text(const Result& result) {
   std::string text = aligned_table(result) + "\n";
   for (const std::string& sentence : sentences(result)) text += sentence + "\n";
-  return text + measurement_sentence(result) + "\n± is one standard error. " + result.cluster_summary + "\n";
+  text += measurement_sentence(result) + "\n± is one standard error. " + result.cluster_summary + "\n";
+  if (result.models.size() > 1) text += fmt::format("Scale of quantizations: {}.\n", kScaleSource);
+  return text;
 }
 
 std::string report_markdown(const Result& result) {
@@ -102,7 +116,9 @@ std::string report_markdown(const Result& result) {
   text += fmt::format("\n| data | SHA-256 |\n|---|---|\n");
   for (const DataFile& file : result.files)
     text += fmt::format("| {} | `{}` |\n", markdown_cell(file.path.string()), file.sha256);
-  return text + fmt::format("\nregroup {} (commit {})\n", version(), commit());
+  return text + losses_markdown(result) +
+         fmt::format("\nScale of quantizations: {}.\n\nregroup {} (commit {})\n", kScaleSource, version(),
+                     commit());
 }
 
 }  // namespace regroup::eval

@@ -13,7 +13,7 @@
 namespace regroup::eval {
 
 // A number with its standard error and its two-sided interval at Result::confidence; both absent where the
-// text has fewer than two clusters.
+// text has fewer than two clusters, the error alone where they do not differ (figure.h).
 struct Figure {
   double value = 0;
   std::optional<double> error = {};
@@ -34,8 +34,9 @@ struct Gate {
 
 struct GateDecision {
   Verdict verdict = Verdict::kCannotTell;
-  std::optional<Interval> bounds = {};           // one-sided confidence bounds of the gate's figure
-  std::optional<std::int64_t> more_tokens = {};  // kCannotTell: with so many more it would likely be decided
+  std::optional<Interval> bounds = {};  // one-sided confidence bounds of the gate's figure
+  // kCannotTell: with so many more tokens, or so many clusters that do not differ, it would be decided.
+  std::optional<std::int64_t> more_tokens = {}, clusters_wanted = {};
 };
 
 // What is known of a model without running it.
@@ -43,11 +44,54 @@ struct ModelFacts {
   std::string name;  // short, unique among the models
   std::filesystem::path path;
   std::string family, dtype;
-  std::int64_t parameters = 0, layers = 0, heads = 0, kv_heads = 0, kv_bytes_per_token = 0;
+  std::int64_t parameters = 0, layers = 0, heads = 0, kv_heads = 0, kv_bytes_per_token = 0, vocabulary = 0;
   std::uint64_t weight_bytes = 0;
   std::string config_sha256;
   std::string
       weights_sha256;  // of the weight files in the order of their names; empty when too large to hash
+};
+
+// A figure's bootstrap interval (bootstrap.h).
+struct ResampledFigure {
+  std::string key;  // "difference", "perplexity_ratio", or a row of statistics()
+  Interval interval;
+};
+
+// An earlier run that this one is compared with (baseline.h).
+struct BaselineFacts {
+  std::filesystem::path path;
+  std::string sha256, date, commit;
+};
+
+// A model against itself in the baseline.
+struct SinceBaseline {
+  Figure change = {}, ratio = {};  // nats per token; of perplexities
+  bool paired = false;             // token by token
+};
+
+// A model against the source on a part of the scored tokens (breakdown.h).
+struct PartResult {
+  std::string label;
+  std::int64_t tokens = 0;
+  double cost = 0;  // nats lost on them all
+  Figure difference = {};
+  std::optional<Figure> kl = {}, same_top = {};
+};
+
+struct PassageToken {
+  std::string text;
+  double nats = 0, source_nats = 0;
+};
+
+// A place at which much is lost (passages.h).
+struct Passage {
+  std::int64_t position = 0;  // of its first token, in the stream
+  std::int64_t document = 0;  // counted from 1
+  double lost = 0;            // nats against the source, over its tokens
+  std::string before = {}, after = {};
+  std::vector<PassageToken> tokens = {};
+  std::size_t worst = 0;                            // the token that costs most
+  std::string expected = {}, source_expected = {};  // in its place, the first choices; empty: not known
 };
 
 struct ModelResult {
@@ -60,8 +104,12 @@ struct ModelResult {
   std::optional<Figure> ratio = {};     // of perplexities: exp(difference)
   std::vector<double> along = {};       // nats per token, or the difference to the source, in each segment
   std::vector<Figure> statistics = {};  // rows of statistics(); empty for the source
-  std::vector<Quantile> kl_quantiles = {};  // with them
-  std::vector<GateDecision> gates = {};     // of Result::gates, in their order
+  std::vector<Quantile> kl_quantiles = {};          // with them
+  std::vector<ResampledFigure> resampled = {};      // empty without a bootstrap
+  std::optional<SinceBaseline> since = {};          // empty without a baseline that has it
+  std::vector<GateDecision> gates = {};             // of Result::gates, in their order
+  std::vector<std::vector<PartResult>> parts = {};  // rows of breakdowns(); empty for the source
+  std::vector<Passage> passages = {};               // the worst first
 };
 
 struct DataFile {
@@ -84,6 +132,9 @@ struct Result {
   std::string cluster_summary;  // a sentence
   std::int64_t clusters = 0;
   double confidence = 0.95;
+  std::int64_t replicates = 0;  // of the bootstrap; 0: none
+  std::uint64_t seed = 0;       // of its draws
+  std::optional<BaselineFacts> baseline;
   std::vector<std::int64_t> segment_ends;  // in scored tokens; what ModelResult::along is over
 
   std::vector<Gate> gates;

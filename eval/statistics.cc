@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "core/base/error.h"
 
@@ -13,15 +14,52 @@ double probability_change(const TokenPair& pair) {
 }
 
 constexpr Statistic kAll[] = {
-    {"kl_divergence", "KL to source", "KL divergence from the source's distribution, nats per token.", 1, 5,
-     [](const TokenPair& pair) { return pair.kl; }, false},
-    {"same_top", "same top, %", "Share of tokens for which both models have the same first choice.", 100, 2,
-     [](const TokenPair& pair) { return pair.same_top ? 1. : 0.; }, false},
-    {"probability_change", "mean Δp, %", "Change of the probability of the true token.", 100, 3,
-     probability_change, false},
-    {"rms_probability_change", "RMS Δp, %", "Root mean square change of the probability of the true token.",
-     100, 3, [](const TokenPair& pair) { return std::pow(probability_change(pair), 2); }, true},
+    {.key = "kl_divergence",
+     .title = "KL to source",
+     .summary = "KL divergence from the source's distribution, nats per token.",
+     .scale = 1,
+     .decimals = 5,
+     .of = [](const TokenPair& pair) { return pair.kl; },
+     .transform = Transform::kNone,
+     .range = {0, std::numeric_limits<double>::infinity()},
+     .most = &Comparison::most_nats,
+     .in_table = true},
+    {.key = "same_top",
+     .title = "same top, %",
+     .summary = "Share of tokens for which both models have the same first choice.",
+     .scale = 100,
+     .decimals = 2,
+     .of = [](const TokenPair& pair) { return pair.same_top ? 1. : 0.; },
+     .transform = Transform::kNone,
+     .range = {0, 1},
+     .most = &Comparison::most_probability,
+     .in_table = true},
+    {.key = "probability_change",
+     .title = "mean Δp, %",
+     .summary = "Change of the probability of the true token.",
+     .scale = 100,
+     .decimals = 3,
+     .of = probability_change,
+     .transform = Transform::kNone,
+     .range = {-1, 1},
+     .most = &Comparison::most_probability,
+     .in_table = false},
+    {.key = "rms_probability_change",
+     .title = "RMS Δp, %",
+     .summary = "Root mean square change of the probability of the true token.",
+     .scale = 100,
+     .decimals = 3,
+     .of = [](const TokenPair& pair) { return std::pow(probability_change(pair), 2); },
+     .transform = Transform::kRoot,
+     .range = {0, 1},
+     .most = &Comparison::most_probability,
+     .in_table = false},
 };
+
+bool same_model(const ModelFacts& a, const ModelFacts& b) {
+  return a.config_sha256 == b.config_sha256 && !a.weights_sha256.empty() &&
+         a.weights_sha256 == b.weights_sha256;
+}
 
 }  // namespace
 
@@ -35,8 +73,29 @@ const Statistic& statistic(std::string_view key) {
   return *row;
 }
 
-Estimate estimate_statistic(const Statistic& statistic, const Scores& scores, const Scores& source,
-                            const Clusters& clusters) {
+const Figure* find_statistic(const ModelResult& model, std::string_view key) {
+  if (model.statistics.empty()) return nullptr;
+  return &model.statistics[static_cast<std::size_t>(&statistic(key) - kAll)];
+}
+
+Comparison compare_scores(const Scores& scores, const ModelFacts& model, const Scores& source,
+                          const ModelFacts& source_model, const Clusters& clusters) {
+  Comparison comparison{.scores = scores, .source = source, .clusters = clusters};
+  if (same_model(model, source_model)) return comparison;
+  comparison.most_nats = std::log(static_cast<double>(source_model.vocabulary));
+  comparison.most_probability = 1;
+  return comparison;
+}
+
+std::vector<double> differences_of(const Comparison& comparison) {
+  std::vector<double> values(comparison.scores.nats.size());
+  for (std::size_t i = 0; i < values.size(); ++i)
+    values[i] = comparison.scores.nats[i] - comparison.source.nats[i];
+  return values;
+}
+
+std::vector<double> values_of(const Statistic& statistic, const Comparison& comparison) {
+  const Scores &scores = comparison.scores, &source = comparison.source;
   check(scores.kl.size() == scores.nats.size() && scores.top.size() == scores.nats.size() &&
             source.nats.size() == scores.nats.size() && source.top.size() == scores.nats.size(),
         "both models know the same tokens, and their divergence");
@@ -46,25 +105,28 @@ Estimate estimate_statistic(const Statistic& statistic, const Scores& scores, co
                               .source_nats = source.nats[i],
                               .kl = scores.kl[i],
                               .same_top = scores.top[i] == source.top[i]});
-  Estimate estimate = clustered_mean(values, clusters.ends);
-  if (!statistic.root) return estimate;
-  estimate.mean = std::sqrt(estimate.mean);
-  if (estimate.standard_error && estimate.mean > 0) *estimate.standard_error /= 2 * estimate.mean;
-  return estimate;
+  return values;
+}
+
+Measure measure_statistic(const Statistic& statistic, const Comparison& comparison) {
+  return {.estimate = clustered_mean(values_of(statistic, comparison), comparison.clusters.ends),
+          .transform = statistic.transform,
+          .range = statistic.range,
+          .reach = comparison.*statistic.most};
+}
+
+Measure measure_difference(const Comparison& comparison) {
+  return {.estimate = clustered_mean_difference(comparison.scores.nats, comparison.source.nats,
+                                                comparison.clusters.ends),
+          .reach = comparison.most_nats};
 }
 
 std::vector<Quantile> upper_quantiles(std::span<const double> values) {
-  check(!values.empty(), "a quantile needs a value");
   std::vector<double> sorted(values.begin(), values.end());
   std::ranges::sort(sorted);
   std::vector<Quantile> quantiles;
-  for (const double probability : {0.5, 0.9, 0.95, 0.99, 0.999, 1.}) {
-    const double at = probability * static_cast<double>(sorted.size() - 1);
-    const auto below = static_cast<std::size_t>(at);
-    const std::size_t above = std::min(below + 1, sorted.size() - 1);
-    const double part = at - static_cast<double>(below);
-    quantiles.push_back({probability, sorted[below] + part * (sorted[above] - sorted[below])});
-  }
+  for (const double probability : {0.5, 0.9, 0.95, 0.99, 0.999, 1.})
+    quantiles.push_back({probability, quantile_of_sorted(sorted, probability)});
   return quantiles;
 }
 

@@ -32,12 +32,26 @@ std::string percent(double ratio, int decimals) {
 }
 
 std::string with_error(const Figure& figure, int decimals, bool sign) {
-  return number(figure.value, decimals, sign) + " ± " +
-         (figure.error ? number(*figure.error, decimals, false) : "?");
+  const std::string value = number(figure.value, decimals, sign);
+  if (!figure.error && figure.interval)
+    return fmt::format("{} ({})", value, interval_text(*figure.interval, decimals, sign));
+  return value + " ± " + (figure.error ? number(*figure.error, decimals, false) : "?");
 }
 
 std::string interval_text(const Interval& interval, int decimals, bool sign) {
   return number(interval.low, decimals, sign) + " to " + number(interval.high, decimals, sign);
+}
+
+std::string one_line(const std::string& text) {
+  std::string line;
+  for (const char c : text) {
+    const bool space = c == '\n' || c == '\r' || c == '\t' || c == ' ';
+    if (!space)
+      line += c;
+    else if (line.empty() || line.back() != ' ')
+      line += ' ';
+  }
+  return line;
 }
 
 std::string confidence_text(double confidence) {

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 torch_version=2.13.0
 packages=(g++ cmake ninja-build ccache git pkg-config python3 python3-venv
-  libcli11-dev libspdlog-dev libfmt-dev liblemon-dev libgtest-dev nlohmann-json3-dev libsentencepiece-dev libonig-dev libicu-dev libssl-dev zlib1g-dev libboost-dev bible-kjv)
+  libcli11-dev libspdlog-dev libfmt-dev liblemon-dev libgtest-dev nlohmann-json3-dev libvalijson-dev libsentencepiece-dev libonig-dev libicu-dev libssl-dev zlib1g-dev libboost-dev bible-kjv)
 [[ "${1:-}" == --checks ]] && packages+=(clang-19 libclang-rt-19-dev clang-format)
 
 missing=()

@@ -1,5 +1,6 @@
 #include "core/base/statistics.h"
 
+#include <algorithm>
 #include <boost/math/distributions/normal.hpp>
 #include <boost/math/distributions/students_t.hpp>
 #include <cmath>
@@ -67,6 +68,19 @@ double student_t_quantile(double probability, double degrees) {
 
 double normal_quantile(double probability) {
   return boost::math::quantile(boost::math::normal(), probability);
+}
+
+double unseen_share(std::int64_t clusters, double confidence) {
+  check(clusters > 0, "something was seen");
+  return -std::expm1(std::log1p(-confidence) / static_cast<double>(clusters));
+}
+
+double quantile_of_sorted(std::span<const double> sorted, double probability) {
+  check(!sorted.empty(), "a quantile needs a value");
+  const double at = probability * static_cast<double>(sorted.size() - 1);
+  const auto below = static_cast<std::size_t>(at);
+  const std::size_t above = std::min(below + 1, sorted.size() - 1);
+  return sorted[below] + (at - static_cast<double>(below)) * (sorted[above] - sorted[below]);
 }
 
 double one_sided_width(const Estimate& estimate, double confidence) {

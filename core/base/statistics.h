@@ -40,6 +40,14 @@ Estimate clustered_mean_difference(std::span<const double> values, std::span<con
 double student_t_quantile(double probability, double degrees);
 double normal_quantile(double probability);
 
+// The largest share that clusters unlike all of C seen ones can have, with this confidence: the share with
+// (1 - share)^C = 1 - confidence, about 3/C at 95%: the rule of three (Hanley & Lippman-Hand 1983, If nothing
+// goes wrong, is everything all right?). C > 0.
+double unseen_share(std::int64_t clusters, double confidence);
+
+// Of values in ascending order, at least one: linear interpolation between order statistics, numpy's default.
+double quantile_of_sorted(std::span<const double> sorted, double probability);
+
 // How many standard errors a one-sided bound of this confidence is away from the mean: t with C-1 degrees.
 double one_sided_width(const Estimate& estimate, double confidence);
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "eval/eval.h"
 #include "eval/gate.h"
@@ -113,39 +114,108 @@ TEST(Statistics, QuantilesInterpolate) {
   EXPECT_NEAR(upper_quantiles(std::vector<double>{1, 2})[1].value, 1.9, 1e-12);
 }
 
-Estimate estimate(double mean, double error, std::int64_t clusters = 41) {
-  return {.mean = mean, .standard_error = error, .clusters = clusters, .observations = 10000};
+// Of nats; ratio() is of their exponential.
+Measure estimate(double mean, double error, std::int64_t clusters = 41) {
+  return {.estimate = {.mean = mean, .standard_error = error, .clusters = clusters, .observations = 10000}};
+}
+
+Measure ratio(double mean, double error) {
+  Measure measure = estimate(mean, error);
+  measure.transform = Transform::kExponential;
+  return measure;
+}
+
+// The kinds by their keys: what a budget means does not depend on the order of the rows.
+Gate gate_of(std::string_view key, double budget) {
+  const auto kinds = gate_kinds();
+  const auto row = std::ranges::find(kinds, key, &GateKind::key);
+  return {.budget = budget, .confidence = 0.95, .kind = static_cast<std::size_t>(row - kinds.begin())};
 }
 
 TEST(Gate, DecidesByOneSidedBounds) {
   const Gate gate{1.02, 0.95};
   // t(0.95, 40) = 1.6839
-  EXPECT_EQ(decide(estimate(std::log(1.02) - 1.684 * 0.01, 0.01), gate).verdict, Verdict::kPass);
-  EXPECT_EQ(decide(estimate(std::log(1.02) - 1.683 * 0.01, 0.01), gate).verdict, Verdict::kCannotTell);
-  EXPECT_EQ(decide(estimate(std::log(1.02) + 1.683 * 0.01, 0.01), gate).verdict, Verdict::kCannotTell);
-  EXPECT_EQ(decide(estimate(std::log(1.02) + 1.684 * 0.01, 0.01), gate).verdict, Verdict::kFail);
+  EXPECT_EQ(decide(ratio(std::log(1.02) - 1.684 * 0.01, 0.01), gate).verdict, Verdict::kPass);
+  EXPECT_EQ(decide(ratio(std::log(1.02) - 1.683 * 0.01, 0.01), gate).verdict, Verdict::kCannotTell);
+  EXPECT_EQ(decide(ratio(std::log(1.02) + 1.683 * 0.01, 0.01), gate).verdict, Verdict::kCannotTell);
+  EXPECT_EQ(decide(ratio(std::log(1.02) + 1.684 * 0.01, 0.01), gate).verdict, Verdict::kFail);
 }
 
 TEST(Gate, PassesAnIdenticalModelAtRatioOne) {
-  const GateDecision decision = decide(estimate(0, 0), {1, 0.95});
+  const GateDecision decision = decide(ratio(0, 0), {1, 0.95});
   EXPECT_EQ(decision.verdict, Verdict::kPass);
   EXPECT_DOUBLE_EQ(decision.bounds->high, 1);
+}
+
+// All first choices the same in so many clusters.
+Measure full_agreement(std::int64_t clusters) {
+  Measure measure = estimate(1, 0, clusters);
+  measure.range = {0, 1};
+  measure.reach = 1;
+  return measure;
+}
+
+TEST(Gate, WithoutASpreadClustersAreCounted) {
+  const Gate gate = gate_of("min_same_top", 0.95);
+  EXPECT_NEAR(decide(full_agreement(10), gate).bounds->low, std::pow(0.05, 0.1), 1e-12);
+  EXPECT_EQ(decide(full_agreement(58), gate).verdict, Verdict::kCannotTell);
+  EXPECT_EQ(decide(full_agreement(58), gate).clusters_wanted, 59);
+  EXPECT_FALSE(decide(full_agreement(58), gate).more_tokens.has_value());
+  EXPECT_EQ(decide(full_agreement(59), gate).verdict, Verdict::kPass);
+  EXPECT_FALSE(decide(full_agreement(59), gate_of("min_same_top", 1)).clusters_wanted.has_value());
+}
+
+// Ten blocks of one token in which two models agree in everything.
+TEST(Gate, AgreementOnTenTokensIsNoPass) {
+  std::vector<Scores> scores(2);
+  for (Scores& each : scores)
+    each = {.nats = std::vector<double>(10, 2.), .top = std::vector<tokenizer::Token>(10, 7)};
+  scores[1].kl.assign(10, 0.);
+  const auto decided = [&](const Gate& gate) {
+    return sample_result(scores, equal_clusters(10, 1), {gate}).verdict.value();
+  };
+  for (const Gate& gate : {Gate{1.02, 0.95}, gate_of("max_kl", 0.02), gate_of("min_same_top", 0.95)})
+    EXPECT_EQ(decided(gate), Verdict::kCannotTell) << gate.kind;
+  EXPECT_EQ(decided(gate_of("min_same_top", 0.7)), Verdict::kPass);
+  const Result result = sample_result(scores, equal_clusters(10, 1), {});
+  const Figure& top = *find_statistic(result.models[1], "same_top");
+  EXPECT_FALSE(top.error.has_value());
+  EXPECT_NEAR(top.interval->low, std::pow(0.025, 0.1), 1e-12);
+  EXPECT_EQ(top.interval->high, 1);
+  const Figure& kl = *find_statistic(result.models[1], "kl_divergence");
+  EXPECT_EQ(kl.interval->low, 0);
+  EXPECT_NEAR(kl.interval->high, (1 - std::pow(0.025, 0.1)) * std::log(1000.), 1e-12);
+  EXPECT_NEAR(find_statistic(result.models[1], "rms_probability_change")->interval->high,
+              std::sqrt(1 - std::pow(0.025, 0.1)), 1e-12);
+}
+
+TEST(Figures, StayWhereTheyCanBe) {
+  Measure share = estimate(0.999, 0.01);
+  share.range = {0, 1};
+  EXPECT_EQ(figure_of(share, 0.95).interval->high, 1);
+  EXPECT_NEAR(figure_of(share, 0.95).interval->low, 0.999 - 2.0211 * 0.01, 1e-5);
+  Measure kl = estimate(0.001, 0.01);
+  kl.range = {0, std::numeric_limits<double>::infinity()};
+  EXPECT_EQ(figure_of(kl, 0.95).interval->low, 0);
+  kl.transform = Transform::kRoot;
+  EXPECT_EQ(figure_of(kl, 0.95).interval->low, 0);
+  EXPECT_NEAR(*figure_of(kl, 0.95).error, 0.01 / (2 * std::sqrt(0.001)), 1e-12);
 }
 
 TEST(Gate, SaysHowMuchMoreTextWouldDecide) {
   const Gate gate{1.02, 0.95};
   const double error = 0.01, margin = 0.005;
-  const GateDecision decision = decide(estimate(std::log(1.02) - margin, error), gate);
+  const GateDecision decision = decide(ratio(std::log(1.02) - margin, error), gate);
   ASSERT_TRUE(decision.more_tokens.has_value());
   // ((1.6839 + 0.8416) * 0.01 / 0.005)^2 = 25.51 times the text
   EXPECT_NEAR(static_cast<double>(*decision.more_tokens), 245'100, 300);
-  EXPECT_FALSE(decide(estimate(std::log(1.02), error), gate).more_tokens.has_value());
+  EXPECT_FALSE(decide(ratio(std::log(1.02), error), gate).more_tokens.has_value());
 }
 
 TEST(Gate, TakesTheWorstOfAllModels) {
   Nats nats(4, std::vector<double>(400, 2.));
   for (std::size_t i = 0; i < 400; ++i) {
-    nats[1][i] += 0.001;                              // well within
+    nats[1][i] += i % 2 ? 0.001 : 0.002;              // well within
     nats[2][i] += std::log(1.02) + (i % 2 ? 1 : -1);  // on the budget
     nats[3][i] += 0.5;                                // far beyond
   }
@@ -160,13 +230,6 @@ TEST(Gate, TakesTheWorstOfAllModels) {
   EXPECT_EQ(verdict(4), std::pair(Verdict::kFail, 1));
   std::swap(nats[1], nats[3]);  // the worst first
   EXPECT_EQ(verdict(4), std::pair(Verdict::kFail, 1));
-}
-
-// The kinds by their keys: what a budget means does not depend on the order of the rows.
-Gate gate_of(std::string_view key, double budget) {
-  const auto kinds = gate_kinds();
-  const auto row = std::ranges::find(kinds, key, &GateKind::key);
-  return {.budget = budget, .confidence = 0.95, .kind = static_cast<std::size_t>(row - kinds.begin())};
 }
 
 TEST(Gate, MeasuresDivergenceOnItsOwnScale) {
@@ -187,8 +250,9 @@ TEST(Gate, ALowerBudgetIsForTheLowerBound) {
 
 TEST(Gate, EveryBudgetIsHeard) {
   std::vector<Scores> scores = divergent_scores();
+  for (std::size_t i = 0; i < 200; i += 7) scores[1].nats[i] += 0.01;
   const auto verdict = [&](const std::vector<Gate>& gates) {
-    return sample_result(scores, equal_clusters(50, 4), gates).verdict.value();
+    return sample_result(scores, equal_clusters(40, 5), gates).verdict.value();
   };
   const Gate ratio{1.5, 0.95}, kl = gate_of("max_kl", 0.5), top = gate_of("min_same_top", 0.5);
   EXPECT_EQ(verdict({ratio, kl, top}), Verdict::kPass);

@@ -232,6 +232,83 @@ TEST_F(Evaluate, RefusesAGateThatMeansNothing) {
   }
 }
 
+TEST_F(Evaluate, AUniformModelHasThePerplexityOfItsVocabulary) {
+  auto tensors = testing::tiny_llama_tensors({.seed = 1});
+  tensors.at("lm_head.weight").zero_();
+  testing::write_llama({}, tensors, folder_ / "uniform");
+  options_.models = {folder_ / "uniform"};
+  const Result result = evaluate(options_);
+  EXPECT_NEAR(result.models[1].perplexity.value, 24, 1e-4);
+  EXPECT_NEAR(result.models[1].nats.value, std::log(24.), 1e-6);
+  // A known regression: from the source to a uniform guess.
+  const double ratio = 24 / result.models[0].perplexity.value;
+  EXPECT_NEAR(result.models[1].ratio->value, ratio, 1e-5);
+  options_.max_ppl_ratio = ratio * 1.5;
+  EXPECT_EQ(exit_code(evaluate(options_)), 0);
+  options_.max_ppl_ratio = ratio / 1.5;
+  EXPECT_EQ(exit_code(evaluate(options_)), 1);
+  options_.max_ppl_ratio = ratio;
+  EXPECT_EQ(exit_code(evaluate(options_)), 4);
+}
+
+TEST_F(Evaluate, OneWindowDecidesNothing) {
+  options_.max_tokens = 16;
+  options_.max_ppl_ratio = 1000;
+  const Result result = evaluate(options_);
+  EXPECT_EQ(result.clusters, 1);
+  EXPECT_EQ(exit_code(result), 4);
+  EXPECT_FALSE(result.models[1].parts.empty());
+}
+
+TEST_F(Evaluate, ComparesWithAnEarlierRun) {
+  options_.json = folder_ / "earlier.json";
+  options_.per_token = folder_ / "earlier.npy";
+  options_.resolved = {{"per-token", options_.per_token.string()}};
+  evaluate(options_);
+  options_.json = options_.per_token = "";
+  options_.baseline = folder_ / "earlier.json";
+  options_.max_baseline_ratio = 1.01;
+  Result again = evaluate(options_);
+  EXPECT_TRUE(again.models[1].since->paired);
+  EXPECT_EQ(again.models[1].since->change.value, 0);
+  EXPECT_EQ(exit_code(again), 0);  // the same weights
+  auto tensors = testing::tiny_llama_tensors({.seed = 1});
+  tensors.at("lm_head.weight").mul_(8);
+  fs::remove_all(folder_ / "model");
+  testing::write_llama({}, tensors, folder_ / "model");
+  EXPECT_EQ(exit_code(evaluate(options_)), 1);
+  options_.window = 8;
+  EXPECT_CONTAINS(refusal(), "the --window was 16, is 8");
+}
+
+TEST_F(Evaluate, ResamplesAsOftenAsAsked) {
+  options_.window = 8;  // 25 blocks
+  options_.bootstrap = 300;
+  const Result result = evaluate(options_);
+  EXPECT_EQ(result.replicates, 300);
+  EXPECT_EQ(result.models[1].resampled.size(), 4u);
+  options_.seed = 1;
+  EXPECT_NE(evaluate(options_).models[1].resampled[0].interval.low,
+            result.models[1].resampled[0].interval.low);
+}
+
+TEST_F(Evaluate, RefusesComparisonsThatMeanNothing) {
+  options_.bootstrap = 10;
+  EXPECT_CONTAINS(refusal(), "--bootstrap: too few resamples");
+  options_.bootstrap = 0;
+  options_.max_baseline_ratio = 1.02;
+  EXPECT_CONTAINS(refusal(), "--max-baseline-ratio: has no earlier run");
+  options_.max_baseline_ratio.reset();
+  options_.lm_eval_json = folder_ / "lm.json";
+  EXPECT_CONTAINS(refusal(), "--lm-eval-json: the bytes of what is scored are not known");
+  options_.models.push_back(folder_ / "source");
+  EXPECT_CONTAINS(refusal(), "--lm-eval-json: holds one model");
+  options_.lm_eval_json.clear();
+  options_.models.clear();
+  options_.baseline = folder_ / "earlier.json";
+  EXPECT_CONTAINS(refusal(), "--baseline: needs a model");
+}
+
 TEST_F(Evaluate, ModelsOfOneNameAreToldApart) {
   fs::create_directories(folder_ / "b");
   testing::write_tiny_llama({.seed = 5}, folder_ / "b/source");
@@ -251,6 +328,7 @@ TEST(EvaluateParity, EveryTokenIsThatOfTransformers) {
   options.data = {golden / "text.txt"};
   options.window = 64;
   options.per_token = folder / "nats.npy";
+  options.lm_eval_json = folder / "lm_eval.json";
   const Result result = evaluate(options);
   const std::string npy = read_text(options.per_token);
   ASSERT_EQ(npy.size(), 128 + 8 * expected["nats"].size());
@@ -263,6 +341,8 @@ TEST(EvaluateParity, EveryTokenIsThatOfTransformers) {
   }
   EXPECT_LT(largest, 1e-4);
   EXPECT_TRUE(result.models[0].bits_per_byte.has_value());
+  EXPECT_EQ(read_json(options.lm_eval_json)["results"]["text"]["bits_per_byte,none"].get<double>(),
+            result.models[0].bits_per_byte->value);
 }
 
 // Each convention against the loop that it is named after, run with HF transformers.

@@ -1,6 +1,7 @@
 // Results made from invented tokens, for the tests of what is computed and printed from them.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,8 @@ inline std::vector<Scores> scores_of(const Nats& nats) {
 }
 
 inline Result sample_result(const std::vector<Scores>& scores, const Clusters& clusters,
-                            const std::vector<Gate>& gates) {
+                            const std::vector<Gate>& gates,
+                            const std::function<void(Result&)>& prepare = {}) {
   const std::size_t tokens = scores.front().nats.size();
   Result result;
   result.gates = gates;
@@ -42,8 +44,9 @@ inline Result sample_result(const std::vector<Scores>& scores, const Clusters& c
     facts.heads = 8;
     facts.kv_heads = m == 0 ? 8 : 2;
     facts.kv_bytes_per_token = m == 0 ? 2048 : 512;
+    facts.vocabulary = 1000;
     facts.config_sha256 = std::string(64, 'c');
-    facts.weights_sha256 = std::string(64, 'd');
+    facts.weights_sha256 = std::string(64, static_cast<char>('a' + m));
     result.models.push_back({.facts = facts, .load_seconds = 0.5, .score_seconds = 2});
   }
   result.files.push_back({"text.txt", 1000, std::string(64, 'f')});
@@ -60,6 +63,7 @@ inline Result sample_result(const std::vector<Scores>& scores, const Clusters& c
   result.device = "cpu";
   result.threads = 2;
   result.date = "2026-01-02T03:04:05Z";
+  if (prepare) prepare(result);
   compare_models(scores, clusters, result);
   return result;
 }

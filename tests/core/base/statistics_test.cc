@@ -74,6 +74,12 @@ TEST(Statistics, QuantilesAreThoseOfTheTables) {
   EXPECT_NEAR(normal_quantile(0.8), 0.8416, 5e-5);
 }
 
+TEST(Statistics, WhatWasNeverSeenFollowsTheRuleOfThree) {
+  EXPECT_NEAR(unseen_share(1'000'000, 0.95) * 1e6, 2.9957, 1e-3);
+  EXPECT_NEAR(std::pow(1 - unseen_share(10, 0.95), 10), 0.05, 1e-12);
+  EXPECT_NEAR(unseen_share(1, 0.95), 0.95, 1e-12);
+}
+
 TEST(Statistics, IntervalsUseStudentsT) {
   const std::vector<double> values = {-1, 1};
   const auto interval = confidence_interval(clustered_mean(values, Ends{1, 2}), 0.95);

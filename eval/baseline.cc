@@ -1,0 +1,178 @@
+#include "eval/baseline.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/base/error.h"
+#include "core/base/hash.h"
+#include "core/base/log.h"
+#include "eval/findings.h"
+#include "eval/npy.h"
+#include "eval/text.h"
+
+namespace regroup::eval {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string text_of(const Json& value) {
+  return value.is_string() ? value.get<std::string>() : value.is_null() ? "" : value.dump();
+}
+
+std::string hashes_of(const Result& result) {
+  std::vector<std::string> hashes;
+  for (const DataFile& file : result.files) hashes.push_back(file.sha256);
+  return fmt::format("{}", fmt::join(hashes, ", "));
+}
+
+std::string hashes_of(const Json& files) {
+  std::vector<std::string> hashes;
+  for (const Json& file : files) hashes.push_back(text_of(file.at("sha256")));
+  return fmt::format("{}", fmt::join(hashes, ", "));
+}
+
+// What two runs must share for their tokens to be the same ones.
+struct Shared {
+  std::string_view name;
+  std::string (*then)(const Json& json);
+  std::string (*now)(const Result& result, const ModelFacts& source);
+};
+
+constexpr Shared kShared[] = {
+    {"SHA-256 of the data", [](const Json& json) { return hashes_of(json.at("data").at("files")); },
+     [](const Result& result, const ModelFacts&) { return hashes_of(result); }},
+    {"way to documents", [](const Json& json) { return text_of(json.at("data").at("convention")); },
+     [](const Result& result, const ModelFacts&) { return result.document_convention; }},
+    {"tokenizer", [](const Json& json) { return text_of(json.at("data").at("tokenizer_sha256")); },
+     [](const Result& result, const ModelFacts&) { return result.tokenizer_sha256; }},
+    {"--convention", [](const Json& json) { return text_of(json.at("convention").at("name")); },
+     [](const Result& result, const ModelFacts&) { return result.convention; }},
+    {"--window", [](const Json& json) { return text_of(json.at("convention").at("window")); },
+     [](const Result& result, const ModelFacts&) { return std::to_string(result.window); }},
+    {"number of scored tokens", [](const Json& json) { return text_of(json.at("data").at("scored_tokens")); },
+     [](const Result& result, const ModelFacts&) { return std::to_string(result.scored_tokens); }},
+    {"source's config.json",
+     [](const Json& json) { return text_of(json.at("models").at(0).at("config_sha256")); },
+     [](const Result&, const ModelFacts& source) { return source.config_sha256; }},
+    {"source's weights",
+     [](const Json& json) { return text_of(json.at("models").at(0).at("weights_sha256")); },
+     [](const Result&, const ModelFacts& source) { return source.weights_sha256; }},
+};
+
+// Hashes by their beginning.
+std::string shortened(const std::string& value) {
+  return value.size() > 40 ? value.substr(0, 12) + "…" : value.empty() ? "none" : value;
+}
+
+[[noreturn]] void refuse(const fs::path& path, std::string what, std::string remedy) {
+  throw UserError(
+      {.where = "--baseline " + path.string(), .what = std::move(what), .remedy = std::move(remedy)});
+}
+
+}  // namespace
+
+Baseline::Baseline(const fs::path& path) : path_(path), json_(read_json(path)) {
+  const bool ours = json_.is_object() && json_.value("format", "") == "regroup-eval";
+  if (!ours || json_.value("format_version", 0) < 2)
+    refuse(path, ours ? "its format is older than version 2" : "not the result of an evaluation",
+           "Give what `regroup eval … --json F` wrote");
+}
+
+void Baseline::require_comparable(const Result& measurement, const ModelFacts& source) const {
+  std::vector<std::string> differences;
+  try {
+    for (const Shared& each : kShared) {
+      const std::string then = each.then(json_), now = each.now(measurement, source);
+      if (then == now || (each.name == "source's weights" && (then.empty() || now.empty()))) continue;
+      differences.push_back(fmt::format("the {} was {}, is {}", each.name, shortened(then), shortened(now)));
+    }
+  } catch (const Json::exception& error) {
+    refuse(path_, std::string("lacks what an evaluation has: ") + error.what(), "Run the baseline again");
+  }
+  if (!differences.empty())
+    refuse(path_, fmt::format("cannot be compared with this run: {}", fmt::join(differences, "; ")),
+           "Compare runs of one text, convention and source, or make the baseline again");
+}
+
+const Json* Baseline::model(std::string_view name) const {
+  const Json& models = json_.at("models");
+  const auto found = std::ranges::find_if(
+      models, [&](const Json& each) { return each.at("role") == "model" && each.at("name") == name; });
+  return found == models.end() ? nullptr : &*found;
+}
+
+void Baseline::require_model(std::string_view name, std::string_view flag) const {
+  if (model(name)) return;
+  std::vector<std::string> names;
+  for (const Json& each : json_.at("models"))
+    if (each.at("role") == "model") names.push_back(text_of(each.at("name")));
+  throw UserError({.where = std::string(flag),
+                   .what = fmt::format("the baseline {} has no model of that name", path_.string()),
+                   .expected = names.empty() ? "a model" : "one of " + list_some(names, 20),
+                   .found = std::string(name),
+                   .remedy = "Models are matched by the names of their directories"});
+}
+
+// Of a --per-token file that is the one of that run: as many tokens, with the mean that its report says.
+std::vector<double> Baseline::nats_of(std::string_view name, std::size_t tokens) const {
+  const Json options = json_.value("options", Json::object());
+  const std::string file = text_of(options.value("per-token", Json("")));
+  if (file.empty()) return {};
+  const Json& models = json_.at("models");
+  const auto row = std::ranges::find_if(models, [&](const Json& each) { return each.at("name") == name; });
+  for (const fs::path& path : {fs::path(file), path_.parent_path() / fs::path(file).filename()}) {
+    if (!fs::is_regular_file(path)) continue;
+    const std::vector<double> nats = read_npy_row(path, static_cast<std::size_t>(row - models.begin()));
+    if (nats.size() != tokens) continue;
+    const std::int64_t whole[] = {static_cast<std::int64_t>(tokens)};
+    const double then = row->at("nats_per_token").at("value");
+    if (std::abs(clustered_mean(nats, whole).mean - then) <= 1e-9 * (1 + std::abs(then))) return nats;
+  }
+  return {};
+}
+
+std::optional<Baseline::Change> Baseline::change_of(std::string_view name, const Scores& scores,
+                                                    const Figure& difference,
+                                                    const Clusters& clusters) const {
+  const Json* then = model(name);
+  if (!then) return std::nullopt;
+  Change change{.estimate = {}, .weights_sha256 = text_of(then->at("weights_sha256"))};
+  const std::vector<double> nats = nats_of(name, scores.nats.size());
+  if (!nats.empty()) {
+    change.paired = true;
+    change.estimate = clustered_mean_difference(scores.nats, nats, clusters.ends);
+    return change;
+  }
+  const Json& figure = then->at("difference");
+  change.estimate = {.mean = difference.value - figure.at("value").get<double>(),
+                     .clusters = std::min(std::ssize(clusters.ends),
+                                          json_.at("errors").at("clusters").get<std::ptrdiff_t>()),
+                     .observations = std::ssize(scores.nats)};
+  if (difference.error && figure.at("standard_error").is_number())
+    change.estimate.standard_error = std::hypot(*difference.error, figure.at("standard_error").get<double>());
+  return change;
+}
+
+BaselineFacts Baseline::facts() const {
+  const Json run = json_.value("run", Json::object());
+  return {.path = path_,
+          .sha256 = sha256_of_file(path_),
+          .date = text_of(run.value("date", Json(""))),
+          .commit = text_of(json_.value("commit", Json("")))};
+}
+
+std::string baseline_sentence(const ModelResult& model, const Result& result) {
+  if (!result.baseline || !model.difference) return "";
+  const std::string name = result.baseline->path.filename().string();
+  if (!model.since) return fmt::format("{} is not in the baseline {}.", model.facts.name, name);
+  const std::string when = result.baseline->date.empty() ? "" : " of " + result.baseline->date.substr(0, 10);
+  return fmt::format(
+      "{} since {}{}: {}, {}.", model.facts.name, name, when,
+      ratio_phrase(model.since->ratio, result.confidence, "the baseline's"),
+      model.since->paired ? "token by token" : "unpaired, for want of the baseline's --per-token file");
+}
+
+}  // namespace regroup::eval

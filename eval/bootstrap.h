@@ -1,0 +1,26 @@
+// Bootstrap intervals beside those of Student's t: the same figures, no assumption on their distribution.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "eval/result.h"
+#include "eval/statistics.h"
+
+namespace regroup::eval {
+
+inline constexpr std::int64_t kLeastReplicates = 200;  // that percentiles of 2.5% can be taken of
+
+// Of the difference, the ratio and the statistics that the table shows. Empty with too few clusters; figures
+// without a spread are left out (core/base/bootstrap.h).
+std::vector<ResampledFigure> resample(const Comparison& comparison, double confidence,
+                                      std::int64_t replicates, std::uint64_t seed);
+
+// Beyond this part of the t interval's half width, at either end, the two are said to disagree.
+inline constexpr double kDisagreement = 0.2;
+
+// Which figures' two intervals disagree, with both; empty where none does or nothing was resampled.
+std::string bootstrap_sentence(const ModelResult& model, const Result& result);
+
+}  // namespace regroup::eval
