@@ -40,7 +40,23 @@ std::vector<double> means_along(std::span<const double> values, std::span<const 
 
 // Of the whole text only: what part of its bytes a shorter run of tokens stands for is not known.
 bool bytes_are_scored(const Result& result) {
-  return result.text_bytes > 0 && result.scored_tokens == result.stream_tokens - 1;
+  return result.text_bytes > 0 &&
+         result.scored_tokens == result.stream_tokens - (result.first_scored ? 0 : 1);
+}
+
+// Per byte and per word of the text instead of per token: their numbers are known exactly.
+void fill_text_figures(const Estimate& nats, const Result& result, ModelResult& model) {
+  const auto per = [&](std::int64_t units) {
+    Estimate estimate = nats;
+    const double tokens_per_unit = static_cast<double>(result.scored_tokens) / static_cast<double>(units);
+    estimate.mean *= tokens_per_unit;
+    if (estimate.standard_error) *estimate.standard_error *= tokens_per_unit;
+    return estimate;
+  };
+  model.bits_per_byte = scaled(plain_figure(per(result.text_bytes), result.confidence), 1 / std::log(2.));
+  model.byte_perplexity = exponential_figure(per(result.text_bytes), result.confidence);
+  if (result.text_words > 0)
+    model.word_perplexity = exponential_figure(per(result.text_words), result.confidence);
 }
 
 void compare_with_source(const Scores& scores, const Scores& source, const Clusters& clusters, Result& result,
@@ -55,6 +71,7 @@ void compare_with_source(const Scores& scores, const Scores& source, const Clust
     model.kl_quantiles = upper_quantiles(scores.kl);
   }
   for (const Gate& gate : result.gates) {
+    if (kind_of(gate).of_tasks()) continue;
     model.gates.push_back(decide(kind_of(gate).estimate(scores, source, clusters), gate));
     result.verdict = std::max(result.verdict.value_or(Verdict::kPass), model.gates.back().verdict);
   }
@@ -96,9 +113,7 @@ void compare_models(std::span<const Scores> scores, const Clusters& clusters, Re
     const Estimate own = clustered_mean(scores[m].nats, clusters.ends);
     model.nats = plain_figure(own, result.confidence);
     model.perplexity = exponential_figure(own, result.confidence);
-    if (bytes_are_scored(result))
-      model.bits_per_byte = scaled(model.nats, static_cast<double>(result.scored_tokens) /
-                                                   (std::log(2.) * static_cast<double>(result.text_bytes)));
+    if (bytes_are_scored(result)) fill_text_figures(own, result, model);
     model.along =
         means_along(scores[m].nats, m == 0 ? std::span<const double>() : source_nats, result.segment_ends);
     if (m > 0) compare_with_source(scores[m], scores.front(), clusters, result, model);

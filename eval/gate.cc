@@ -46,6 +46,15 @@ constexpr GateKind kAll[] = {
          [](const Scores& scores, const Scores& source, const Clusters& clusters) {
            return estimate_statistic(statistic("same_top"), scores, source, clusters);
          }},
+    {.key = "max_task_drop",
+     .flag = "--max-task-drop",
+     .subject = "accuracy drop in points",
+     .expected = "points of accuracy from 0 to 100, such as 1",
+     .at_least = false,
+     .logarithmic = false,
+     .budget = &Options::max_task_drop,
+     .valid = [](double budget) { return budget >= 0 && budget <= 100; },
+     .estimate = nullptr},
 };
 
 std::optional<std::int64_t> more_tokens(const Estimate& estimate, double budget, double width) {
@@ -66,6 +75,11 @@ std::span<const GateKind> gate_kinds() {
 const GateKind& kind_of(const Gate& gate) {
   check(gate.kind < std::size(kAll), "a gate has a kind");
   return kAll[gate.kind];
+}
+
+std::string subject_of(const Gate& gate) {
+  const std::string subject(kind_of(gate).subject);
+  return gate.task.empty() ? subject : subject + " on " + gate.task;
 }
 
 GateDecision decide(const Estimate& estimate, const Gate& gate) {

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "core/base/statistics.h"
@@ -22,12 +23,16 @@ struct GateKind {
   bool logarithmic;                    // decided on the logarithm of figure and budget
   std::optional<double> Options::*budget;
   bool (*valid)(double budget);
-  // Of the figure or its logarithm.
+  // Of the figure or its logarithm. Null: one of each task (task_compare.h), and a gate for each.
   Estimate (*estimate)(const Scores& scores, const Scores& source, const Clusters& clusters);
+  bool of_tasks() const { return estimate == nullptr; }
 };
 
 std::span<const GateKind> gate_kinds();
 const GateKind& kind_of(const Gate& gate);
+
+// "perplexity ratio"; "accuracy drop in points on piqa"
+std::string subject_of(const Gate& gate);
 
 // `estimate` is that of the gate's kind. Pass: the one-sided confidence bound nearer to the wrong side of the
 // budget is within it. Fail: the other bound is beyond it. Neither, or fewer than two clusters: cannot tell.

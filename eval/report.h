@@ -11,6 +11,9 @@ namespace regroup::eval {
 // docs/reports.md documents the fields. Everything outside "run" is the same when the same is run again.
 Json report_json(const Result& result);
 
+// {value, standard_error, interval}
+Json figure_json(const Figure& figure);
+
 std::string report_markdown(const Result& result);
 
 // A test case for each gate of each model: passed, a failure, or, where it cannot be told, an error. Needs a

@@ -5,6 +5,7 @@
 #include "eval/gate.h"
 #include "eval/report.h"
 #include "eval/statistics.h"
+#include "eval/task_report.h"
 
 namespace regroup::eval {
 namespace {
@@ -13,14 +14,8 @@ Json json_of(const std::optional<Interval>& interval) {
   return interval ? Json{interval->low, interval->high} : Json();
 }
 
-Json json_of(const Figure& figure) {
-  return {{"value", figure.value},
-          {"standard_error", figure.error ? Json(*figure.error) : Json()},
-          {"interval", json_of(figure.interval)}};
-}
-
 Json json_of(const std::optional<Figure>& figure) {
-  return figure ? json_of(*figure) : Json();
+  return figure ? figure_json(*figure) : Json();
 }
 
 Json text_or_null(const std::string& text) {
@@ -32,7 +27,7 @@ Json statistics_json(const ModelResult& model) {
   if (model.statistics.empty()) return {};
   Json json = Json::object();
   for (std::size_t i = 0; i < model.statistics.size(); ++i)
-    json[std::string(statistics()[i].key)] = json_of(model.statistics[i]);
+    json[std::string(statistics()[i].key)] = figure_json(model.statistics[i]);
   json["kl_percentiles"] = Json::array();
   for (const Quantile& each : model.kl_quantiles)
     json["kl_percentiles"].push_back({{"percent", 100 * each.probability}, {"value", each.value}});
@@ -41,6 +36,7 @@ Json statistics_json(const ModelResult& model) {
 
 Json json_of(const ModelResult& model, const Result& result) {
   const bool is_source = &model == &result.models.front();
+  const bool has_text = result.scored_tokens > 0;
   const ModelFacts& facts = model.facts;
   Json json = {{"name", facts.name},
                {"path", facts.path.string()},
@@ -55,17 +51,21 @@ Json json_of(const ModelResult& model, const Result& result) {
                {"weight_bytes", facts.weight_bytes},
                {"config_sha256", facts.config_sha256},
                {"weights_sha256", text_or_null(facts.weights_sha256)},
-               {"nats_per_token", json_of(model.nats)},
-               {"perplexity", json_of(model.perplexity)},
+               {"nats_per_token", has_text ? figure_json(model.nats) : Json()},
+               {"perplexity", has_text ? figure_json(model.perplexity) : Json()},
                {"bits_per_byte", json_of(model.bits_per_byte)},
+               {"byte_perplexity", json_of(model.byte_perplexity)},
+               {"word_perplexity", json_of(model.word_perplexity)},
                {"difference", json_of(model.difference)},
                {"perplexity_ratio", json_of(model.ratio)},
                {"along", model.along}};
   json["statistics"] = statistics_json(model);
+  json["tasks"] = tasks_json(model, result);
   json["gates"] = Json::array();
   for (std::size_t i = 0; i < model.gates.size(); ++i) {
     const GateDecision& gate = model.gates[i];
     json["gates"].push_back({{"key", kind_of(result.gates[i]).key},
+                             {"task", text_or_null(result.gates[i].task)},
                              {"verdict", verdict_name(gate.verdict)},
                              {"bounds", json_of(gate.bounds)},
                              {"more_tokens", gate.more_tokens ? Json(*gate.more_tokens) : Json()}});
@@ -82,6 +82,7 @@ Json data_json(const Result& result) {
           {"scored_tokens", result.scored_tokens},
           {"documents", result.documents},
           {"text_bytes", result.text_bytes > 0 ? Json(result.text_bytes) : Json()},
+          {"text_words", result.text_words > 0 ? Json(result.text_words) : Json()},
           {"convention", result.document_convention},
           {"tokenizer_sha256", text_or_null(result.tokenizer_sha256)}};
 }
@@ -96,6 +97,12 @@ Json run_json(const Result& result) {
 }
 
 }  // namespace
+
+Json figure_json(const Figure& figure) {
+  return {{"value", figure.value},
+          {"standard_error", figure.error ? Json(*figure.error) : Json()},
+          {"interval", json_of(figure.interval)}};
+}
 
 Json report_json(const Result& result) {
   Json json = {{"format", "regroup-eval"},
@@ -116,7 +123,8 @@ Json report_json(const Result& result) {
                  {"clusters", result.clusters},
                  {"summary", result.cluster_summary},
                  {"confidence", result.confidence}}},
-               {"segment_ends", result.segment_ends}};
+               {"segment_ends", result.segment_ends},
+               {"tasks", tasks_json(result)}};
   if (result.verdict) {
     json["gate"] = {{"confidence", result.confidence}, {"verdict", verdict_name(*result.verdict)}};
     for (const Gate& gate : result.gates) json["gate"][std::string(kind_of(gate).key)] = gate.budget;
