@@ -73,9 +73,29 @@ void compare_with_source(Comparison comparison, const Baseline* baseline, Result
     model.resampled = resample(comparison, result.confidence, result.replicates, result.seed);
   if (baseline) compare_with_baseline(*baseline, comparison, result, model);
   for (const Gate& gate : result.gates) {
+    if (kind_of(gate).of_tasks()) continue;
     model.gates.push_back(decide(kind_of(gate).measure(comparison), gate));
     result.verdict = std::max(result.verdict.value_or(Verdict::kPass), model.gates.back().verdict);
   }
+}
+
+// Per byte or word of the text instead of per token: their numbers are known exactly.
+Measure per_unit(Measure nats, const Result& result, std::int64_t units, Transform transform) {
+  const double tokens_per_unit = static_cast<double>(result.scored_tokens) / static_cast<double>(units);
+  nats.estimate.mean *= tokens_per_unit;
+  if (nats.estimate.standard_error) *nats.estimate.standard_error *= tokens_per_unit;
+  nats.reach *= tokens_per_unit;
+  nats.transform = transform;
+  return nats;
+}
+
+void describe_text(const Measure& nats, const Result& result, ModelResult& model) {
+  const auto figure = [&](std::int64_t units, Transform transform) {
+    return figure_of(per_unit(nats, result, units, transform), result.confidence);
+  };
+  model.bits_per_byte = scaled(figure(result.text_bytes, Transform::kNone), 1 / std::log(2.));
+  model.byte_perplexity = figure(result.text_bytes, Transform::kExponential);
+  if (result.text_words > 0) model.word_perplexity = figure(result.text_words, Transform::kExponential);
 }
 
 // What a model says of the text by itself.
@@ -85,18 +105,17 @@ void describe_alone(const Scores& scores, const Clusters& clusters, const Result
                  .range = {0, std::numeric_limits<double>::infinity()},
                  .reach = std::log(static_cast<double>(model.facts.vocabulary))};
   model.nats = figure_of(own, result.confidence);
+  if (bytes_are_scored(result)) describe_text(own, result, model);
   own.transform = Transform::kExponential;
   model.perplexity = figure_of(own, result.confidence);
-  if (bytes_are_scored(result))
-    model.bits_per_byte = scaled(model.nats, static_cast<double>(result.scored_tokens) /
-                                                 (std::log(2.) * static_cast<double>(result.text_bytes)));
 }
 
 }  // namespace
 
 // Of the whole text only: what part of its bytes a shorter run of tokens stands for is not known.
 bool bytes_are_scored(const Result& result) {
-  return result.text_bytes > 0 && result.scored_tokens == result.stream_tokens - 1;
+  return result.text_bytes > 0 &&
+         result.scored_tokens == result.stream_tokens - (result.first_scored ? 0 : 1);
 }
 
 void compare_models(std::span<const Scores> scores, const Clusters& clusters, Result& result,

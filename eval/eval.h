@@ -19,7 +19,7 @@ namespace regroup::eval {
 struct Options {
   std::filesystem::path source;               // the reference
   std::vector<std::filesystem::path> models;  // compared with it; may be empty
-  std::vector<std::filesystem::path> data;    // text or token shards (data/formats.h)
+  std::vector<std::filesystem::path> data;  // text or token shards (data/formats.h); may be empty with tasks
   std::string data_format = "auto";
   bool document_start = true;              // false: --no-bos
   std::string convention = "consecutive";  // which tokens are scored (convention.h)
@@ -28,16 +28,24 @@ struct Options {
   std::int64_t batch = 0;       // windows at a time; 0: about kTokensAtATime tokens
   std::string dtype = "fp32";   // of the arithmetic
   std::string device = "cpu";
+  // Bytes of the source's hidden states to hold in memory while others are compared; more lie on disk, beside
+  // --json or in TMPDIR. 0: a quarter of what is available (score.h).
+  std::uint64_t memory = 0;
+
+  std::vector<std::string> tasks;   // NAME=FILE or NAME (task.h)
+  std::filesystem::path task_data;  // where NAME.jsonl are
+  std::int64_t max_examples = 0;    // of each task, from the beginning; 0: all
 
   std::optional<double> max_ppl_ratio, max_kl, min_same_top;  // gates (gate.h); need a model to compare
   std::optional<double> max_baseline_ratio;                   // a gate too; needs a baseline
+  std::optional<double> max_task_drop;                        // and tasks
   double confidence = 0.95;                                   // of the gates and of all intervals
   std::int64_t bootstrap = 0;                                 // replicates; 0: none
   std::uint64_t seed = 0;                                     // of their draws
   std::filesystem::path baseline;  // an earlier run's JSON to compare with; empty: none
 
   // Outputs; empty: not written.
-  std::filesystem::path report, json, markdown, junit, per_token, lm_eval_json;
+  std::filesystem::path report, json, markdown, junit, per_token, per_example, lm_eval_json;
   bool overwrite = false;
   Json resolved = Json::object();  // every option as resolved, for the provenance
 };

@@ -23,6 +23,8 @@
 #include "eval/report.h"
 #include "eval/score.h"
 #include "eval/scored_text.h"
+#include "eval/task_compare.h"
+#include "eval/task_scores.h"
 
 namespace regroup::eval {
 namespace {
@@ -39,7 +41,8 @@ std::vector<Output> wanted_outputs(const Options& options) {
   for (Output output :
        {Output{"--report", options.report}, Output{"--json", options.json},
         Output{"--markdown", options.markdown}, Output{"--junit", options.junit},
-        Output{"--per-token", options.per_token}, Output{"--lm-eval-json", options.lm_eval_json}})
+        Output{"--per-token", options.per_token}, Output{"--per-example", options.per_example},
+        Output{"--lm-eval-json", options.lm_eval_json}})
     if (!output.path.empty()) outputs.push_back(std::move(output));
   return outputs;
 }
@@ -48,6 +51,8 @@ void check_outputs(const Options& options) {
   std::vector<fs::path> taken;
   for (const fs::path& file : options.data) taken.push_back(fs::weakly_canonical(file));
   if (!options.baseline.empty()) taken.push_back(fs::weakly_canonical(options.baseline));
+  for (const std::string& word : options.tasks)
+    taken.push_back(fs::weakly_canonical(task_file(word, options.task_data)));
   for (const Output& output : wanted_outputs(options)) {
     require_output_file(output.path, output.flag, options.overwrite);
     const fs::path whole = fs::weakly_canonical(output.path);
@@ -64,7 +69,29 @@ bool has_gate(const Options& options) {
                              [&](const GateKind& kind) { return (options.*kind.budget).has_value(); });
 }
 
-void check_options(const Options& options) {
+// What is asked for a text, or for tasks, needs some.
+void check_subjects(const Options& options) {
+  if (options.data.empty() && options.tasks.empty())
+    throw UserError({.where = "regroup eval",
+                     .what = "nothing to score",
+                     .expected = "--data FILE, --tasks NAME=FILE, or both"});
+  const auto require = [](bool wanted, bool there, std::string_view flag, std::string_view needed) {
+    if (wanted && !there)
+      throw UserError({.where = std::string(flag), .what = fmt::format("needs {}", needed)});
+  };
+  const bool data = !options.data.empty(), tasks = !options.tasks.empty();
+  for (const GateKind& kind : gate_kinds())
+    require((options.*kind.budget).has_value(), kind.of_tasks() ? tasks : data, kind.flag,
+            kind.of_tasks() ? "--tasks" : "--data");
+  require(!options.per_token.empty(), data, "--per-token", "--data");
+  require(!options.per_example.empty(), tasks, "--per-example", "--tasks");
+  require(!options.baseline.empty(), data, "--baseline", "--data");
+  require(!options.lm_eval_json.empty(), data, "--lm-eval-json", "--data");
+  require(!options.task_data.empty(), tasks, "--task-data", "--tasks");
+  require(options.max_examples > 0, tasks, "--max-examples", "--tasks");
+}
+
+void check_gates(const Options& options) {
   for (const GateKind& kind : gate_kinds()) {
     const std::optional<double>& budget = options.*kind.budget;
     if (budget && options.models.empty())
@@ -78,6 +105,9 @@ void check_options(const Options& options) {
                        .expected = std::string(kind.expected),
                        .found = fmt::format("{}", *budget)});
   }
+}
+
+void check_baseline(const Options& options) {
   if (options.max_baseline_ratio && options.baseline.empty())
     throw UserError({.where = "--max-baseline-ratio",
                      .what = "has no earlier run to compare with",
@@ -86,6 +116,12 @@ void check_options(const Options& options) {
     throw UserError({.where = "--baseline",
                      .what = "needs a model to compare with the source",
                      .remedy = "Give it: regroup eval SOURCE MODEL --data FILE --baseline earlier.json"});
+}
+
+void check_options(const Options& options) {
+  check_subjects(options);
+  check_gates(options);
+  check_baseline(options);
   if (options.bootstrap < 0 || (options.bootstrap > 0 && options.bootstrap < kLeastReplicates))
     throw UserError({.where = "--bootstrap",
                      .what = "too few resamples to take percentiles of",
@@ -107,10 +143,12 @@ void check_options(const Options& options) {
                      .found = fmt::format("{}", options.confidence)});
 }
 
-void write_outputs(const Options& options, const Result& result, std::span<const Scores> scores) {
+void write_outputs(const Options& options, const Result& result, std::span<const Scores> scores,
+                   const std::string& example_lines) {
   std::vector<std::vector<double>> nats;
   for (const Scores& each : scores) nats.push_back(each.nats);
   if (!options.per_token.empty()) write_output_file(options.per_token, npy_bytes(nats), options.overwrite);
+  if (!options.per_example.empty()) write_output_file(options.per_example, example_lines, options.overwrite);
   if (!options.json.empty()) write_output_file(options.json, to_text(report_json(result)), options.overwrite);
   if (!options.markdown.empty())
     write_output_file(options.markdown, report_markdown(result), options.overwrite);
@@ -128,29 +166,61 @@ std::vector<fs::path> files_behind(const fs::path& path) {
   return {path};
 }
 
-Result describe_measurement(const Options& options, const Inputs& inputs, const ScoreOptions& score) {
+DataFile data_file(const fs::path& path) {
+  return {path, fs::file_size(path), sha256_of_file(path)};
+}
+
+std::int64_t scored_by(std::span<const data::Window> windows) {
+  std::int64_t scored = 0;
+  for (const data::Window& window : windows) scored += window.scored();
+  return scored;
+}
+
+void describe_data(const Options& options, const Inputs& inputs, Result& result) {
   const Convention& rule = convention(options.convention);
-  Result result;
   for (const fs::path& path : options.data)
-    for (const fs::path& file : files_behind(path))
-      result.files.push_back({file, fs::file_size(file), sha256_of_file(file)});
+    for (const fs::path& file : files_behind(path)) result.files.push_back(data_file(file));
   result.stream_tokens = inputs.stream_tokens;
-  result.documents = std::ssize(inputs.stream.document_starts);
+  result.documents = inputs.documents;
   result.text_bytes = inputs.stream.text_bytes;
+  result.text_words = inputs.stream.text_words;
+  result.first_scored = rule.scores_first;
   result.document_convention = inputs.stream.convention;
-  result.tokenizer_sha256 = inputs.tokenizer_sha256;
   result.convention = rule.name;
   result.convention_summary = rule.summary;
-  result.window = score.window;
   result.windows = std::ssize(inputs.windows);
-  for (const data::Window& window : inputs.windows) result.scored_tokens += window.scored();
+  result.scored_tokens = scored_by(inputs.windows);
+}
+
+void describe_gates(const Options& options, Result& result) {
+  for (std::size_t kind = 0; kind < gate_kinds().size(); ++kind) {
+    const std::optional<double>& budget = options.*gate_kinds()[kind].budget;
+    if (!budget) continue;
+    Gate gate{.budget = *budget, .confidence = options.confidence, .kind = kind};
+    if (!gate_kinds()[kind].of_tasks()) result.gates.push_back(gate);
+    for (const TaskFacts& task : result.tasks) {
+      if (!gate_kinds()[kind].of_tasks()) break;
+      gate.task = task.name;
+      result.gates.push_back(gate);
+    }
+  }
+}
+
+Result describe_measurement(const Options& options, const Inputs& inputs, const ScoreOptions& score) {
+  Result result;
+  if (!options.data.empty()) describe_data(options, inputs, result);
+  for (const TaskData& task : inputs.tasks) {
+    result.tasks.push_back(
+        {std::string(task.task->name), std::string(task.task->summary), std::ssize(task.examples)});
+    result.task_files.push_back(data_file(task.path));
+  }
+  result.tokenizer_sha256 = inputs.tokenizer_sha256;
+  result.window = score.window;
   result.batch = score.batch;
   result.confidence = options.confidence;
   result.replicates = options.models.empty() ? 0 : options.bootstrap;
   result.seed = options.seed;
-  for (std::size_t kind = 0; kind < gate_kinds().size(); ++kind)
-    if (const std::optional<double>& budget = options.*gate_kinds()[kind].budget)
-      result.gates.push_back({.budget = *budget, .confidence = options.confidence, .kind = kind});
+  describe_gates(options, result);
   result.dtype = score.dtype;
   result.device = score.device;
   result.threads = threads_in_use();
@@ -172,52 +242,102 @@ std::optional<Baseline> open_baseline(const Options& options, const std::vector<
   return baseline;
 }
 
+fs::path scratch_directory(const Options& options) {
+  if (options.json.empty()) return fs::temp_directory_path();
+  return options.json.has_parent_path() ? options.json.parent_path() : fs::path(".");
+}
+
+// Requests are shorter than windows of text: as many as hold no more tokens.
+ScoreRequest request_of(const Requests& requests, const ScoreOptions& score) {
+  std::int64_t longest = 1;
+  for (const data::Window& window : requests.windows) longest = std::max(longest, window.length);
+  return {.tokens = requests.tokens,
+          .windows = requests.windows,
+          .batch = std::max<std::int64_t>(1, score.batch * score.window / longest)};
+}
+
+struct AllScores {
+  std::vector<Scores> text;            // of each model; none without data
+  std::vector<TaskOutcomes> outcomes;  // of each model; none without tasks
+};
+
+std::vector<ModelFacts> facts_of_all(const Inputs& inputs) {
+  std::vector<ModelFacts> facts;
+  for (const family::ModelDirectory& model : inputs.models) facts.push_back(facts_of(model));
+  name_models(facts);
+  return facts;
+}
+
+// Of every model in turn, whose times and facts go to `result`.
+AllScores score_models(const Inputs& inputs, const std::vector<ModelFacts>& facts, const ScoreOptions& score,
+                       Result& result) {
+  const std::int64_t total = scored_by(inputs.windows) + scored_by(inputs.requests.windows);
+  AllScores all;
+  std::shared_ptr<SourceStates> states;
+  for (std::size_t m = 0; m < facts.size(); ++m) {
+    Progress progress("scoring " + facts[m].name, static_cast<double>(total), "tokens");
+    const auto done = [&](std::int64_t scored) { progress.advance(static_cast<double>(scored)); };
+    const Scorer scorer(inputs.models[m], score);
+    const auto start = std::chrono::steady_clock::now();
+    if (!inputs.windows.empty())
+      all.text.push_back(scorer.score({inputs.stream.tokens, inputs.windows, score.batch}, done,
+                                      facts.size() > 1 ? &states : nullptr));
+    if (!inputs.tasks.empty())
+      all.outcomes.push_back(
+          outcomes_of(inputs.tasks, inputs.requests, scorer.score(request_of(inputs.requests, score), done)));
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+    result.models.push_back(
+        {.facts = facts[m], .load_seconds = scorer.load_seconds(), .score_seconds = seconds.count()});
+  }
+  return all;
+}
+
+void require_scored_bytes(const Options& options, const Result& result) {
+  if (options.lm_eval_json.empty() || bytes_are_scored(result)) return;
+  throw UserError(
+      {.where = "--lm-eval-json",
+       .what = "the bytes of what is scored are not known",
+       .expected = "text, all of it scored: no shards, no --max-tokens, no blocks that leave a rest",
+       .remedy = "Its figures are per byte; --json has those per token"});
+}
+
+void compare_texts(const Options& options, const Inputs& inputs, std::span<const Scores> scores,
+                   const std::optional<Baseline>& baseline, Result& result) {
+  const Clusters clusters = choose_clusters(inputs.windows, inputs.stream.document_starts);
+  compare_models(scores, clusters, result, baseline ? &*baseline : nullptr);
+  if (scores.size() < 2) return;
+  ScoredText text = locate_scores(inputs.windows, inputs.stream.tokens, inputs.stream.document_starts);
+  const std::unique_ptr<tokenizer::Tokenizer> reader = open_reader(options.source);
+  if (reader) text.decode = [&](std::span<const Token> tokens) { return reader->decode(tokens); };
+  locate_losses(scores, clusters, text, result);
+}
+
 }  // namespace
 
 Result evaluate(const Options& options) {
   check_options(options);
   check_outputs(options);
   const Inputs inputs = open_inputs(options);
-  const ScoreOptions score = {
+  ScoreOptions score = {
       .window = inputs.window,
       .batch = options.batch > 0 ? options.batch : std::max<std::int64_t>(1, kTokensAtATime / inputs.window),
       .dtype = options.dtype,
-      .device = options.device};
+      .device = options.device,
+      .states_memory = options.memory,
+      .scratch = scratch_directory(options)};
   Result result = describe_measurement(options, inputs, score);
-  const std::int64_t scored_tokens = result.scored_tokens;
-  if (!options.lm_eval_json.empty() && !bytes_are_scored(result))
-    throw UserError(
-        {.where = "--lm-eval-json",
-         .what = "the bytes of what is scored are not known",
-         .expected = "text, all of it scored: no shards, no --max-tokens, no blocks that leave a rest",
-         .remedy = "Its figures are per byte; --json has those per token"});
-  require_memory(inputs.models, scored_tokens, score);
-
-  std::vector<ModelFacts> facts;
-  for (const family::ModelDirectory& model : inputs.models) facts.push_back(facts_of(model));
-  name_models(facts);
+  require_scored_bytes(options, result);
+  require_memory(inputs.models, result.scored_tokens, score);
+  const std::vector<ModelFacts> facts = facts_of_all(inputs);
   const std::optional<Baseline> baseline = open_baseline(options, facts, result);
-  std::vector<Scores> scores;
-  std::shared_ptr<SourceStates> states;
-  for (std::size_t m = 0; m < facts.size(); ++m) {
-    Progress progress("scoring " + facts[m].name, static_cast<double>(scored_tokens), "tokens");
-    scores.push_back(score_model(
-        inputs.models[m], inputs.stream.tokens, inputs.windows, score,
-        [&](std::int64_t scored) { progress.advance(static_cast<double>(scored)); },
-        facts.size() > 1 ? &states : nullptr));
-    result.models.push_back({.facts = std::move(facts[m]),
-                             .load_seconds = scores.back().load_seconds,
-                             .score_seconds = scores.back().score_seconds});
+  const AllScores all = score_models(inputs, facts, score, result);
+  if (!all.text.empty()) compare_texts(options, inputs, all.text, baseline, result);
+  std::string example_lines;
+  if (!all.outcomes.empty()) {
+    compare_tasks(inputs.tasks, all.outcomes, result);
+    example_lines = per_example_lines(inputs.tasks, all.outcomes, result);
   }
-  const Clusters clusters = choose_clusters(inputs.windows, inputs.stream.document_starts);
-  compare_models(scores, clusters, result, baseline ? &*baseline : nullptr);
-  if (scores.size() > 1) {
-    ScoredText text = locate_scores(inputs.windows, inputs.stream.tokens, inputs.stream.document_starts);
-    const std::unique_ptr<tokenizer::Tokenizer> reader = open_reader(options.source);
-    if (reader) text.decode = [&](std::span<const Token> tokens) { return reader->decode(tokens); };
-    locate_losses(scores, clusters, text, result);
-  }
-  write_outputs(options, result, scores);
+  write_outputs(options, result, all.text, example_lines);
   return result;
 }
 

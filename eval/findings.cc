@@ -11,6 +11,7 @@
 #include "eval/figure.h"
 #include "eval/gate.h"
 #include "eval/statistics.h"
+#include "eval/task_report.h"
 #include "eval/text.h"
 
 namespace regroup::eval {
@@ -52,6 +53,7 @@ std::string range(const Figure& ratio) {
 }
 
 std::string source_sentence(const Result& result) {
+  if (result.scored_tokens == 0) return source_task_sentence(result);
   const ModelResult& source = result.models.front();
   return fmt::format("{}: perplexity {} on {} tokens.", source.facts.name,
                      with_error(source.perplexity, kPerplexityDecimals), grouped(result.scored_tokens));
@@ -70,11 +72,14 @@ const std::array kColumns = {
              return model.facts.name + (&model == &result.models.front() ? " (source)" : "");
            }},
     Column{"perplexity", true,
-           [](const ModelResult& model, const Result&) {
-             return with_error(model.perplexity, kPerplexityDecimals);
+           [](const ModelResult& model, const Result& result) {
+             return result.scored_tokens > 0 ? with_error(model.perplexity, kPerplexityDecimals)
+                                             : std::string();
            }},
     Column{"nats/token", true,
-           [](const ModelResult& model, const Result&) { return with_error(model.nats, kNatsDecimals); }},
+           [](const ModelResult& model, const Result& result) {
+             return result.scored_tokens > 0 ? with_error(model.nats, kNatsDecimals) : std::string();
+           }},
     Column{"bits/byte", true,
            [](const ModelResult& model, const Result&) {
              return model.bits_per_byte ? with_error(*model.bits_per_byte, kNatsDecimals) : std::string();
@@ -170,37 +175,45 @@ std::string decision_sentence(const ModelResult& model, const Result& result, st
   const GateDecision& decision = model.gates[gate];
   const GateKind& kind = kind_of(result.gates[gate]);
   const std::string& name = model.facts.name;
+  const std::string subject = subject_of(result.gates[gate]);
   if (!decision.bounds)
-    return fmt::format("Cannot tell: the text is too short to claim an error for {}.", name);
+    return fmt::format("Cannot tell: {} to claim an error for {}.",
+                       kind.of_tasks() ? "too few examples" : "the text is too short", name);
   const std::string confidence = confidence_text(result.gates[gate].confidence) + " confidence";
   const std::string budget = fmt::format("the budget is {:.6g}", result.gates[gate].budget);
   if (decision.verdict == Verdict::kCannotTell)
-    return fmt::format("Cannot tell: the {} of {} is {}, each bound with {}; {}.", kind.subject, name,
+    return fmt::format("Cannot tell: the {} of {} is {}, each bound with {}; {}.", subject, name,
                        interval_text(*decision.bounds, kRatioDecimals), confidence, budget);
   const bool passes = decision.verdict == Verdict::kPass, at_least = passes == kind.at_least;
   return fmt::format("{} budget: the {} of {} is at {} {:.{}f} with {}; {}.", passes ? "Within" : "Beyond",
-                     kind.subject, name, at_least ? "least" : "most",
+                     subject, name, at_least ? "least" : "most",
                      at_least ? decision.bounds->low : decision.bounds->high, kRatioDecimals, confidence,
                      budget);
 }
 
-std::string advice_sentence(const GateDecision& decision) {
+std::string advice_sentence(const GateDecision& decision, const Gate& gate) {
   if (decision.verdict != Verdict::kCannotTell) return "";
-  if (!decision.bounds) return "Give at least two windows of text, better fifty.";
+  const bool tasks = kind_of(gate).of_tasks();
+  if (!decision.bounds)
+    return tasks ? "Give more examples, better hundreds."
+                 : "Give at least two windows of text, better fifty.";
   if (decision.clusters_wanted)
     return fmt::format(
         "Nothing differs in what was seen, but it takes {} documents or blocks to conclude that nothing "
         "would "
         "in more text: give at least as many documents.",
         grouped(*decision.clusters_wanted));
-  if (!decision.more_tokens) return "No amount of text would likely decide: it lies on the budget.";
-  return fmt::format("About {} more tokens of this kind would likely decide.",
-                     grouped(rounded_up(*decision.more_tokens)));
+  if (!decision.more_tokens)
+    return fmt::format("No {} would likely decide: it lies on the budget.",
+                       tasks ? "number of examples" : "amount of text");
+  return fmt::format("About {} more {} of this kind would likely decide.",
+                     grouped(rounded_up(*decision.more_tokens)), tasks ? "examples" : "tokens");
 }
 
 std::string headline(const Result& result) {
   const auto compared = std::span(result.models).subspan(1);
   if (compared.empty()) return source_sentence(result);
+  if (!result.verdict && result.scored_tokens == 0) return task_sentences(compared.front(), result).front();
   if (!result.verdict)
     return finding(*std::ranges::min_element(compared, {}, [](const ModelResult& m) { return m.nats.value; }),
                    result);
@@ -215,12 +228,17 @@ std::string headline(const Result& result) {
 }
 
 std::string measurement_sentence(const Result& result) {
+  const std::string tasks = task_measurement(result);
+  if (result.scored_tokens == 0)
+    return fmt::format("{}, contexts of at most {} tokens, {} arithmetic.", tasks, result.window,
+                       result.dtype);
   std::vector<std::string> names;
   for (const DataFile& file : result.files) names.push_back(file.path.filename().string());
-  const std::string part = result.scored_tokens < result.stream_tokens - 1 ? "The first " : "";
-  return fmt::format("{}{} tokens of {}, windows of {} ({}), {} arithmetic.", part,
-                     grouped(result.scored_tokens), list_some(names, 4), result.window, result.convention,
-                     result.dtype);
+  const std::string whole =
+      result.scored_tokens < result.stream_tokens - 1 ? " of " + grouped(result.stream_tokens) : "";
+  return fmt::format("{}{} tokens of {}, windows of {} ({}), {} arithmetic.{}", grouped(result.scored_tokens),
+                     whole, list_some(names, 4), result.window, result.convention, result.dtype,
+                     tasks.empty() ? "" : " Tasks: " + tasks + ".");
 }
 
 std::vector<Column> table_columns(const Result& result) {

@@ -30,7 +30,7 @@ std::string where_sentence(const ModelResult& model, const Result& result);
 std::string decision_sentence(const ModelResult& model, const Result& result, std::size_t gate = 0);
 
 // What would decide when a gate cannot tell; empty when it can.
-std::string advice_sentence(const GateDecision& decision);
+std::string advice_sentence(const GateDecision& decision, const Gate& gate = {});
 
 // "121,088 tokens of a.txt, in windows of 256 (consecutive)."
 std::string measurement_sentence(const Result& result);

@@ -54,6 +54,14 @@ constexpr GateKind kAll[] = {
            check(comparison.since_baseline.has_value(), "a model of the gate is in the baseline");
            return *comparison.since_baseline;
          }},
+    {.key = "max_task_drop",
+     .flag = "--max-task-drop",
+     .subject = "accuracy drop in points",
+     .expected = "points of accuracy from 0 to 100, such as 1",
+     .at_least = false,
+     .budget = &Options::max_task_drop,
+     .valid = [](double budget) { return budget >= 0 && budget <= 100; },
+     .measure = nullptr},
 };
 
 // How many clusters without a spread it takes until unseen_share() of them cannot reach over the margin.
@@ -86,6 +94,11 @@ const GateKind& kind_of(const Gate& gate) {
 const Gate* find_gate(const Result& result, std::string_view key) {
   const auto gate = std::ranges::find(result.gates, key, [](const Gate& each) { return kind_of(each).key; });
   return gate == result.gates.end() ? nullptr : &*gate;
+}
+
+std::string subject_of(const Gate& gate) {
+  const std::string subject(kind_of(gate).subject);
+  return gate.task.empty() ? subject : subject + " on " + gate.task;
 }
 
 GateDecision decide(const Measure& measure, const Gate& gate) {

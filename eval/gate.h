@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "core/base/statistics.h"
@@ -21,12 +22,17 @@ struct GateKind {
   bool at_least;                       // the budget is a floor; else a ceiling
   std::optional<double> Options::*budget;
   bool (*valid)(double budget);
+  // Null: one of each task (task_compare.h), and a gate for each.
   Measure (*measure)(const Comparison& comparison);
+  bool of_tasks() const { return measure == nullptr; }
 };
 
 std::span<const GateKind> gate_kinds();
 const GateKind& kind_of(const Gate& gate);
 const Gate* find_gate(const Result& result, std::string_view key);  // null if no budget was given for it
+
+// "perplexity ratio"; "accuracy drop in points on piqa"
+std::string subject_of(const Gate& gate);
 
 // `measure` is that of the gate's kind. Pass: the one-sided confidence bound nearer to the wrong side of the
 // budget is within it. Fail: the other bound is beyond it. Neither, or fewer than two clusters: cannot tell.

@@ -57,11 +57,9 @@ std::int64_t choose_window(const Options& options, const std::vector<family::Mod
   return window;
 }
 
-data::TokenStream read_stream(const Options& options, const family::ModelDirectory& source) {
-  std::unique_ptr<tokenizer::Tokenizer> tokenizer;
-  if (data::needs_tokenizer(options.data, options.data_format))
-    tokenizer = tokenizer::open_tokenizer(source.path);
-  data::TokenStream stream = data::read_tokens(options.data, tokenizer.get(),
+data::TokenStream read_stream(const Options& options, const family::ModelDirectory& source,
+                              const tokenizer::Tokenizer* tokenizer) {
+  data::TokenStream stream = data::read_tokens(options.data, tokenizer,
                                                {.format = options.data_format,
                                                 .document_start = options.document_start,
                                                 .vocab_size = source.config.vocab_size});
@@ -71,6 +69,37 @@ data::TokenStream read_stream(const Options& options, const family::ModelDirecto
                      .expected = "at least 2 tokens",
                      .found = fmt::format("{}", stream.tokens.size())});
   return stream;
+}
+
+Specials specials_of(const tokenizer::Tokenizer& tokenizer, bool document_start) {
+  const std::optional<data::Token> bos = tokenizer.vocabulary().bos;
+  return {.document_start = document_start ? tokenizer.document_start() : std::nullopt,
+          .prefix = bos ? bos : tokenizer.end_of_sequence()};
+}
+
+void read_data(const Options& options, Inputs& inputs) {
+  const Convention& rule = convention(options.convention);
+  std::unique_ptr<tokenizer::Tokenizer> tokenizer;
+  if (rule.asks_specials || data::needs_tokenizer(options.data, options.data_format))
+    tokenizer = tokenizer::open_tokenizer(options.source);
+  inputs.stream = read_stream(options, inputs.models.front(), tokenizer.get());
+  inputs.stream_tokens = std::ssize(inputs.stream.tokens);
+  inputs.documents = std::ssize(inputs.stream.document_starts);
+  const std::int64_t most = options.max_tokens + (rule.scores_first ? 0 : 1);
+  if (options.max_tokens > 0 && most < inputs.stream_tokens)
+    inputs.stream.tokens.resize(static_cast<std::size_t>(most));
+  inputs.windows =
+      rule.windows(inputs.stream, inputs.window,
+                   rule.asks_specials ? specials_of(*tokenizer, options.document_start) : Specials{});
+}
+
+void read_tasks(const Options& options, Inputs& inputs) {
+  inputs.tasks = open_tasks(options.tasks, options.task_data, options.max_examples);
+  if (inputs.tasks.empty()) return;
+  const auto tokenizer = tokenizer::open_tokenizer(options.source);
+  inputs.requests =
+      encode_tasks(inputs.tasks, *tokenizer, specials_of(*tokenizer, options.document_start).document_start,
+                   inputs.window);
 }
 
 // The weight files one after the other, as one hash.
@@ -100,11 +129,8 @@ Inputs open_inputs(const Options& options) {
   }
   inputs.tokenizer_sha256 = tokenizer_hash(options.source);
   inputs.window = choose_window(options, inputs.models);
-  inputs.stream = read_stream(options, inputs.models.front());
-  inputs.stream_tokens = std::ssize(inputs.stream.tokens);
-  if (options.max_tokens > 0 && options.max_tokens + 1 < inputs.stream_tokens)
-    inputs.stream.tokens.resize(static_cast<std::size_t>(options.max_tokens + 1));
-  inputs.windows = convention(options.convention).windows(std::ssize(inputs.stream.tokens), inputs.window);
+  if (!options.data.empty()) read_data(options, inputs);
+  read_tasks(options, inputs);
   return inputs;
 }
 

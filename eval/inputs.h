@@ -11,16 +11,20 @@
 #include "core/tokenizer/tokenizer.h"
 #include "eval/eval.h"
 #include "eval/result.h"
+#include "eval/task.h"
+#include "eval/task_scores.h"
 
 namespace regroup::eval {
 
 struct Inputs {
-  std::vector<family::ModelDirectory> models;  // the source first
-  std::string tokenizer_sha256;                // of the source's tokenizer file, if it has one
-  data::TokenStream stream;                    // cut to --max-tokens
-  std::int64_t stream_tokens = 0;              // before that
+  std::vector<family::ModelDirectory> models;     // the source first
+  std::string tokenizer_sha256;                   // of the source's tokenizer file, if it has one
+  data::TokenStream stream;                       // cut to --max-tokens
+  std::int64_t stream_tokens = 0, documents = 0;  // before that
+  std::vector<TaskData> tasks;
+  Requests requests;  // of the tasks
   std::int64_t window = 0;
-  std::vector<data::Window> windows;
+  std::vector<data::Window> windows;  // of the stream
 };
 
 Inputs open_inputs(const Options& options);

@@ -11,6 +11,9 @@ namespace regroup::eval {
 // docs/reports.md documents the fields. Everything outside "run" is the same when the same is run again.
 Json report_json(const Result& result);
 
+// {value, standard_error, interval}
+Json figure_json(const Figure& figure);
+
 std::string report_markdown(const Result& result);
 
 // The shape of lm-eval's results files, for its tooling (report_lm_eval.cc): of the model, or of the source

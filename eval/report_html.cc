@@ -16,6 +16,7 @@
 #include "eval/quantization_scale.h"
 #include "eval/report.h"
 #include "eval/report_losses.h"
+#include "eval/task_report.h"
 #include "eval/text.h"
 
 namespace regroup::eval {
@@ -69,7 +70,7 @@ std::string figures_section(const Result& result) {
 }
 
 std::string difference_section(const Result& result) {
-  if (compared(result).empty()) return "";
+  if (compared(result).empty() || result.scored_tokens == 0) return "";
   std::vector<Lane> lanes;
   for (const ModelResult& model : compared(result))
     lanes.push_back({model.facts.name, with_error(*model.difference, 4, true) + " nats",
@@ -89,6 +90,7 @@ std::string difference_section(const Result& result) {
 }
 
 std::string perplexity_section(const Result& result) {
+  if (result.scored_tokens == 0) return "";
   std::vector<Lane> lanes;
   for (const ModelResult& model : result.models)
     lanes.push_back(
@@ -106,7 +108,28 @@ std::string perplexity_section(const Result& result) {
          lanes_chart(lanes, axis);
 }
 
+std::string tasks_section(const Result& result) {
+  const std::vector<std::vector<std::string>> rows = task_rows(result);
+  if (rows.empty()) return "";
+  std::string html = "<table>\n";
+  for (const std::vector<std::string>& row : rows) {
+    const bool head = &row == &rows.front();
+    html += head ? "<thead><tr>" : "<tr>";
+    for (std::size_t c = 0; c < row.size(); ++c)
+      html += fmt::format("<{0}{1} data-label=\"{2}\">{3}</{0}>", head ? "th" : "td",
+                          c < 2 ? "" : " class=\"num\"", html_escape(rows.front()[c]),
+                          html_escape(unbroken(row[c])));
+    html += head ? "</tr></thead>\n<tbody>\n" : "</tr>\n";
+  }
+  html += "</tbody>\n</table>\n<dl>\n";
+  for (const TaskFacts& task : result.tasks)
+    html += html_entry(task.name, html_escape(fmt::format("{} {} examples, scored as lm-eval does.",
+                                                          task.summary, grouped(task.examples))));
+  return html + "</dl>\n";
+}
+
 std::string along_section(const Result& result) {
+  if (result.scored_tokens == 0) return "";
   std::vector<std::string> spans;
   std::int64_t begin = 0;
   for (const std::int64_t end : result.segment_ends) {
@@ -128,8 +151,8 @@ std::string along_section(const Result& result) {
   return html;
 }
 
-std::string method_section(const Result& result) {
-  std::string html = "<dl>\n";
+std::string text_method(const Result& result) {
+  std::string html;
   html += html_entry("Convention", fmt::format("<code>{}</code>, W = {}. {}", html_escape(result.convention),
                                                result.window, html_escape(result.convention_summary)));
   html += html_entry(
@@ -143,11 +166,17 @@ std::string method_section(const Result& result) {
     html +=
         html_entry("Bootstrap", fmt::format("{} resamples of the {}s, seed {}", grouped(result.replicates),
                                             html_escape(result.cluster_unit), result.seed));
+  return html;
+}
+
+std::string method_section(const Result& result) {
+  std::string html = "<dl>\n";
+  if (result.scored_tokens > 0) html += text_method(result);
   for (const Gate& gate : result.gates)
     html += html_entry(
         "Gate", fmt::format("Pass when the one-sided {} bound of the {} is within {:.6g}, {} it; fail when "
                             "the other bound is beyond it; else it cannot be told.",
-                            confidence_text(gate.confidence), kind_of(gate).subject, gate.budget,
+                            confidence_text(gate.confidence), subject_of(gate), gate.budget,
                             kind_of(gate).at_least ? "at least" : "at most"));
   return html + "</dl>\n";
 }
@@ -171,7 +200,9 @@ std::string provenance_section(const Result& result) {
                 ? ""
                 : "<br><code>weights " + facts.weights_sha256.substr(0, 16) + "</code>"));
   }
-  for (const DataFile& file : result.files)
+  std::vector<DataFile> files = result.files;
+  files.insert(files.end(), result.task_files.begin(), result.task_files.end());
+  for (const DataFile& file : files)
     html += html_entry("Data",
                        fmt::format("{}<br><code>{}</code>", html_escape(file.path.string()), file.sha256));
   if (result.baseline)
@@ -196,6 +227,7 @@ constexpr Section kSections[] = {
     {"Difference to the source", difference_section},
     {"On the scale of quantizations", scale_html},
     {"Perplexity", perplexity_section},
+    {"Tasks", tasks_section},
     {"Along the text", along_section},
     {"Where it hurts", breakdowns_html},
     {"Worst passages", passages_html},
@@ -221,7 +253,10 @@ std::string header(const Result& result) {
   html += "<p class=\"soft\">" + html_escape(measurement_sentence(result)) + "</p>\n";
   std::string list;
   for (const ModelResult& model : compared(result)) {
-    if (finding(model, result) != headline(result)) list += item(finding(model, result), "");
+    for (const std::string& sentence : task_sentences(model, result))
+      if (sentence != headline(result)) list += item(sentence, "");
+    if (model.difference && finding(model, result) != headline(result))
+      list += item(finding(model, result), "");
     if (!model.statistics.empty()) list += item(divergence_sentence(model), "");
     list += item(scale_sentence(model), "");
     for (const std::string& sentence :
@@ -231,7 +266,8 @@ std::string header(const Result& result) {
       const GateDecision& decision = model.gates[gate];
       if (decision_sentence(model, result, gate) != headline(result))
         list += item(decision_sentence(model, result, gate), verdict_class(decision.verdict));
-      if (!advice_sentence(decision).empty()) list += item(advice_sentence(decision), "cannot-tell");
+      const std::string advice = advice_sentence(decision, result.gates[gate]);
+      if (!advice.empty()) list += item(advice, "cannot-tell");
     }
   }
   return html + (list.empty() ? "" : "<ul>\n" + list + "</ul>\n") + "</header>\n";

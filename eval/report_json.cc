@@ -7,6 +7,7 @@
 #include "eval/quantization_scale.h"
 #include "eval/report.h"
 #include "eval/statistics.h"
+#include "eval/task_report.h"
 
 namespace regroup::eval {
 namespace {
@@ -19,14 +20,8 @@ Json json_of(const Interval& interval) {
   return {interval.low, interval.high};
 }
 
-Json json_of(const Figure& figure) {
-  return {{"value", figure.value},
-          {"standard_error", figure.error ? Json(*figure.error) : Json()},
-          {"interval", json_of(figure.interval)}};
-}
-
 Json json_of(const std::optional<Figure>& figure) {
-  return figure ? json_of(*figure) : Json();
+  return figure ? figure_json(*figure) : Json();
 }
 
 Json number_or_null(const std::optional<std::int64_t>& number) {
@@ -42,7 +37,7 @@ Json statistics_json(const ModelResult& model) {
   if (model.statistics.empty()) return {};
   Json json = Json::object();
   for (const Statistic& row : statistics())
-    json[std::string(row.key)] = json_of(*find_statistic(model, row.key));
+    json[std::string(row.key)] = figure_json(*find_statistic(model, row.key));
   json["kl_percentiles"] = Json::array();
   for (const Quantile& each : model.kl_quantiles)
     json["kl_percentiles"].push_back({{"percent", 100 * each.probability}, {"value", each.value}});
@@ -111,6 +106,7 @@ Json passages_json(const ModelResult& model) {
 
 Json json_of(const ModelResult& model, const Result& result) {
   const bool is_source = &model == &result.models.front();
+  const bool has_text = result.scored_tokens > 0;
   const ModelFacts& facts = model.facts;
   Json json = {{"name", facts.name},
                {"path", facts.path.string()},
@@ -126,9 +122,11 @@ Json json_of(const ModelResult& model, const Result& result) {
                {"weight_bytes", facts.weight_bytes},
                {"config_sha256", facts.config_sha256},
                {"weights_sha256", text_or_null(facts.weights_sha256)},
-               {"nats_per_token", json_of(model.nats)},
-               {"perplexity", json_of(model.perplexity)},
+               {"nats_per_token", has_text ? figure_json(model.nats) : Json()},
+               {"perplexity", has_text ? figure_json(model.perplexity) : Json()},
                {"bits_per_byte", json_of(model.bits_per_byte)},
+               {"byte_perplexity", json_of(model.byte_perplexity)},
+               {"word_perplexity", json_of(model.word_perplexity)},
                {"difference", json_of(model.difference)},
                {"perplexity_ratio", json_of(model.ratio)},
                {"along", model.along}};
@@ -138,10 +136,12 @@ Json json_of(const ModelResult& model, const Result& result) {
   json["quantization_scale"] = is_source ? Json() : scale_json(model);
   json["breakdowns"] = breakdowns_json(model);
   json["worst_passages"] = passages_json(model);
+  json["tasks"] = tasks_json(model, result);
   json["gates"] = Json::array();
   for (std::size_t i = 0; i < model.gates.size(); ++i) {
     const GateDecision& gate = model.gates[i];
     json["gates"].push_back({{"key", kind_of(result.gates[i]).key},
+                             {"task", text_or_null(result.gates[i].task)},
                              {"verdict", verdict_name(gate.verdict)},
                              {"bounds", json_of(gate.bounds)},
                              {"more_tokens", number_or_null(gate.more_tokens)},
@@ -159,8 +159,26 @@ Json data_json(const Result& result) {
           {"scored_tokens", result.scored_tokens},
           {"documents", result.documents},
           {"text_bytes", result.text_bytes > 0 ? Json(result.text_bytes) : Json()},
+          {"text_words", result.text_words > 0 ? Json(result.text_words) : Json()},
           {"convention", result.document_convention},
           {"tokenizer_sha256", text_or_null(result.tokenizer_sha256)}};
+}
+
+// Both null without a text.
+Json convention_json(const Result& result) {
+  if (result.scored_tokens == 0) return {};
+  return {{"name", result.convention},
+          {"summary", result.convention_summary},
+          {"window", result.window},
+          {"windows", result.windows}};
+}
+
+Json errors_json(const Result& result) {
+  if (result.scored_tokens == 0) return {};
+  return {{"unit", result.cluster_unit},
+          {"clusters", result.clusters},
+          {"summary", result.cluster_summary},
+          {"confidence", result.confidence}};
 }
 
 Json run_json(const Result& result) {
@@ -174,6 +192,12 @@ Json run_json(const Result& result) {
 
 }  // namespace
 
+Json figure_json(const Figure& figure) {
+  return {{"value", figure.value},
+          {"standard_error", figure.error ? Json(*figure.error) : Json()},
+          {"interval", json_of(figure.interval)}};
+}
+
 Json report_json(const Result& result) {
   Json json = {{"format", "regroup-eval"},
                {"format_version", 3},
@@ -182,18 +206,11 @@ Json report_json(const Result& result) {
                {"headline", headline(result)},
                {"options", result.options},
                {"data", data_json(result)},
-               {"convention",
-                {{"name", result.convention},
-                 {"summary", result.convention_summary},
-                 {"window", result.window},
-                 {"windows", result.windows}}},
+               {"convention", convention_json(result)},
                {"arithmetic", {{"dtype", result.dtype}, {"batch", result.batch}}},
-               {"errors",
-                {{"unit", result.cluster_unit},
-                 {"clusters", result.clusters},
-                 {"summary", result.cluster_summary},
-                 {"confidence", result.confidence}}},
-               {"segment_ends", result.segment_ends}};
+               {"errors", errors_json(result)},
+               {"segment_ends", result.segment_ends},
+               {"tasks", tasks_json(result)}};
   if (result.verdict) {
     json["gate"] = {{"confidence", result.confidence}, {"verdict", verdict_name(*result.verdict)}};
     for (const Gate& gate : result.gates) json["gate"][std::string(kind_of(gate).key)] = gate.budget;

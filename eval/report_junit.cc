@@ -8,6 +8,7 @@
 #include "eval/findings.h"
 #include "eval/gate.h"
 #include "eval/report.h"
+#include "eval/task_report.h"
 
 namespace regroup::eval {
 namespace {
@@ -27,7 +28,7 @@ std::string property(std::string_view name, const std::string& value) {
 std::string complaint(const ModelResult& model, const Result& result, std::size_t gate) {
   const GateDecision& decision = model.gates[gate];
   if (decision.verdict == Verdict::kPass) return "";
-  const std::string advice = advice_sentence(decision);
+  const std::string advice = advice_sentence(decision, result.gates[gate]);
   return fmt::format(
       "      <{0} type=\"{1}\" message=\"{2}\"/>\n", decision.verdict == Verdict::kFail ? "failure" : "error",
       verdict_name(decision.verdict),
@@ -38,7 +39,8 @@ std::string test_case(const ModelResult& model, const Result& result, std::size_
   const Gate& asked = result.gates[gate];
   const std::string open =
       fmt::format("    <testcase classname=\"{}\" name=\"{}\"", attribute(model.facts.name),
-                  attribute(fmt::format("{} {:.6g}", kind_of(asked).flag, asked.budget)));
+                  attribute(fmt::format("{} {:.6g}{}", kind_of(asked).flag, asked.budget,
+                                        asked.task.empty() ? "" : " " + asked.task)));
   const std::string inside = complaint(model, result, gate);
   return inside.empty() ? open + "/>\n" : open + ">\n" + inside + "    </testcase>\n";
 }
@@ -62,10 +64,13 @@ std::string report_junit(const Result& result) {
   std::string xml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
   xml += fmt::format("<testsuites {0}>\n  <testsuite name=\"regroup eval\" {0}>\n    <properties>\n", counts);
   xml += property("source", result.models.front().facts.name);
-  xml += property("convention", result.convention);
+  if (result.scored_tokens > 0) xml += property("convention", result.convention);
   xml += property("measurement", measurement_sentence(result));
-  xml += property("errors", result.cluster_summary);
+  if (result.scored_tokens > 0) xml += property("errors", result.cluster_summary);
   if (result.baseline) xml += property("baseline", result.baseline->path.string());
+  if (!result.tasks.empty()) xml += property("tasks", source_task_sentence(result));
+  for (const ModelResult& model : result.models)
+    for (const std::string& sentence : task_sentences(model, result)) xml += property("task", sentence);
   xml += "    </properties>\n";
   for (const ModelResult& model : result.models)
     for (std::size_t gate = 0; gate < model.gates.size(); ++gate) xml += test_case(model, result, gate);

@@ -3,8 +3,8 @@
 // print "N/A" for errors; here they are known.
 #include <fmt/format.h>
 
-#include <cmath>
 #include <ctime>
+#include <optional>
 #include <span>
 
 #include "core/base/error.h"
@@ -16,18 +16,12 @@ namespace {
 
 struct Metric {
   std::string_view name;
-  Figure (*of)(const Figure& bits_per_byte);
+  std::optional<Figure> ModelResult::*figure;
 };
 
-constexpr Metric kMetrics[] = {
-    {"byte_perplexity",
-     [](const Figure& bits) {
-       Figure figure{.value = std::exp2(bits.value)};
-       if (bits.error) figure.error = figure.value * std::log(2.) * *bits.error;
-       return figure;
-     }},
-    {"bits_per_byte", [](const Figure& bits) { return bits; }},
-};
+constexpr Metric kMetrics[] = {{"word_perplexity", &ModelResult::word_perplexity},
+                               {"byte_perplexity", &ModelResult::byte_perplexity},
+                               {"bits_per_byte", &ModelResult::bits_per_byte}};
 
 // What lm-eval calls a task is a text here.
 std::string task_of(const Result& result) {
@@ -45,9 +39,10 @@ double unix_time(const std::string& date) {
 Json figures_json(const ModelResult& model, const std::string& task, const Result& result) {
   Json json = {{"name", task}, {"alias", task}, {"sample_len", result.documents}};
   for (const Metric& metric : kMetrics) {
-    const Figure figure = metric.of(*model.bits_per_byte);
-    json[std::string(metric.name) + ",none"] = figure.value;
-    json[std::string(metric.name) + "_stderr,none"] = figure.error ? Json(*figure.error) : Json("N/A");
+    const std::optional<Figure>& figure = model.*metric.figure;
+    if (!figure) continue;
+    json[std::string(metric.name) + ",none"] = figure->value;
+    json[std::string(metric.name) + "_stderr,none"] = figure->error ? Json(*figure->error) : Json("N/A");
   }
   return json;
 }

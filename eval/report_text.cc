@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <vector>
 
 #include "core/base/version.h"
@@ -12,6 +13,7 @@
 #include "eval/quantization_scale.h"
 #include "eval/report.h"
 #include "eval/report_losses.h"
+#include "eval/task_report.h"
 #include "eval/text.h"
 
 namespace regroup::eval {
@@ -35,17 +37,29 @@ std::vector<Row> table_rows(const Result& result, const std::vector<Column>& col
   return rows;
 }
 
-std::string aligned_table(const Result& result) {
-  const std::vector<Column> columns = table_columns(result);
-  const std::vector<Row> rows = table_rows(result, columns);
+// Words first, numbers after them: whether each column of task_rows() is one.
+std::vector<bool> numeric_task_columns(const std::vector<Row>& rows) {
+  std::vector<bool> numeric(rows.empty() ? 0 : rows.front().size(), true);
+  for (std::size_t column = 0; column < std::min<std::size_t>(2, numeric.size()); ++column)
+    numeric[column] = false;
+  return numeric;
+}
+
+std::vector<bool> numeric_columns(const std::vector<Column>& columns) {
+  std::vector<bool> numeric;
+  for (const Column& column : columns) numeric.push_back(column.numeric);
+  return numeric;
+}
+
+std::string aligned_table(const std::vector<Row>& rows, const std::vector<bool>& numeric) {
   std::string text;
   for (const Row& row : rows) {
     std::string line;
-    for (std::size_t c = 0; c < columns.size(); ++c) {
+    for (std::size_t c = 0; c < numeric.size(); ++c) {
       std::size_t width = 0;
       for (const Row& other : rows) width = std::max(width, columns_wide(other[c]));
       const std::string padding(width - columns_wide(row[c]), ' ');
-      line += (c > 0 ? "  " : "") + (columns[c].numeric ? padding + row[c] : row[c] + padding);
+      line += (c > 0 ? "  " : "") + (numeric[c] ? padding + row[c] : row[c] + padding);
     }
     text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
   }
@@ -71,8 +85,11 @@ std::vector<std::string> sentences(const Result& result) {
       if (!sentence.empty()) all.push_back(std::move(sentence));
   }
   for (const ModelResult& model : result.models)
+    std::ranges::copy(task_sentences(model, result), std::back_inserter(all));
+  for (const ModelResult& model : result.models)
     for (std::size_t gate = 0; gate < model.gates.size(); ++gate)
-      all.push_back(joined(decision_sentence(model, result, gate), advice_sentence(model.gates[gate])));
+      all.push_back(joined(decision_sentence(model, result, gate),
+                           advice_sentence(model.gates[gate], result.gates[gate])));
   return all;
 }
 
@@ -81,24 +98,32 @@ std::string markdown_cell(std::string text) {
   return text;
 }
 
-std::string markdown_table(const Result& result) {
-  const std::vector<Column> columns = table_columns(result);
+std::string markdown_table(const std::vector<Row>& rows, const std::vector<bool>& numeric) {
   std::string text;
-  for (const Row& row : table_rows(result, columns)) {
+  for (const Row& row : rows) {
     const bool header = text.empty();
     for (const std::string& cell : row) text += "| " + markdown_cell(cell) + " ";
     text += "|\n";
     if (!header) continue;
-    for (const Column& column : columns) text += column.numeric ? "|---:" : "|---";
+    for (const bool number : numeric) text += number ? "|---:" : "|---";
     text += "|\n";
   }
   return text;
 }
 
+// The models' figures, and what they got right of tasks, each by `table`.
+std::string tables(const Result& result,
+                   std::string (*table)(const std::vector<Row>& rows, const std::vector<bool>& numeric)) {
+  const std::vector<Column> columns = table_columns(result);
+  const std::vector<Row> tasks = task_rows(result);
+  return table(table_rows(result, columns), numeric_columns(columns)) + "\n" +
+         (tasks.empty() ? "" : table(tasks, numeric_task_columns(tasks)) + "\n");
+}
+
 }  // namespace
 
 std::string terminal_text(const Result& result) {
-  std::string text = aligned_table(result) + "\n";
+  std::string text = tables(result, aligned_table);
   for (const std::string& sentence : sentences(result)) text += sentence + "\n";
   text += measurement_sentence(result) + "\n± is one standard error. " + result.cluster_summary + "\n";
   if (result.models.size() > 1) text += fmt::format("Scale of quantizations: {}.\n", kScaleSource);
@@ -106,15 +131,18 @@ std::string terminal_text(const Result& result) {
 }
 
 std::string report_markdown(const Result& result) {
-  std::string text = "# " + headline(result) + "\n\n" + markdown_table(result) + "\n";
+  std::string text = "# " + headline(result) + "\n\n" + tables(result, markdown_table);
   for (const std::string& sentence : sentences(result)) text += "- " + sentence + "\n";
   text +=
       fmt::format("\n{} ± is one standard error; intervals are at {} confidence. {}\n",
                   measurement_sentence(result), confidence_text(result.confidence), result.cluster_summary);
-  text += fmt::format("\nConvention `{}`, W = {}: {} Documents: {}.\n", result.convention, result.window,
-                      result.convention_summary, result.document_convention);
+  if (result.scored_tokens > 0)
+    text += fmt::format("\nConvention `{}`, W = {}: {} Documents: {}.\n", result.convention, result.window,
+                        result.convention_summary, result.document_convention);
   text += fmt::format("\n| data | SHA-256 |\n|---|---|\n");
-  for (const DataFile& file : result.files)
+  std::vector<DataFile> files = result.files;
+  std::ranges::copy(result.task_files, std::back_inserter(files));
+  for (const DataFile& file : files)
     text += fmt::format("| {} | `{}` |\n", markdown_cell(file.path.string()), file.sha256);
   return text + losses_markdown(result) +
          fmt::format("\nScale of quantizations: {}.\n\nregroup {} (commit {})\n", kScaleSource, version(),

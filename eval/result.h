@@ -29,14 +29,36 @@ enum class Verdict { kPass, kCannotTell, kFail };  // from best to worst
 struct Gate {
   double budget = 1;
   double confidence = 0.95;
-  std::size_t kind = 0;  // a row of gate_kinds()
+  std::size_t kind = 0;   // a row of gate_kinds()
+  std::string task = {};  // which one it is on, where its kind is of tasks
 };
 
 struct GateDecision {
   Verdict verdict = Verdict::kCannotTell;
   std::optional<Interval> bounds = {};  // one-sided confidence bounds of the gate's figure
-  // kCannotTell: with so many more tokens, or so many clusters that do not differ, it would be decided.
+  // kCannotTell: with so many more tokens (examples, for a task), or so many clusters that do not differ, it
+  // would be decided.
   std::optional<std::int64_t> more_tokens = {}, clusters_wanted = {};
+};
+
+// A share of a task's examples that a model got right, and what separates it from the source's.
+struct TaskAccuracy {
+  std::string key = {};                   // "acc", "acc_norm": lm-eval's
+  Figure share = {};                      // 0 to 1
+  std::optional<Figure> difference = {};  // to the source, paired; absent for the source
+  std::int64_t worse = 0, better = 0;     // examples that only the source, only this model got right
+  double mcnemar_p = 1;                   // of the two being equally good, given these (task_compare.h)
+};
+
+struct TaskFigures {
+  std::vector<TaskAccuracy> accuracies = {};    // the one that gates look at first
+  std::optional<Figure> perplexity = {};        // of the right continuation, where there is but one
+  std::optional<Figure> perplexity_ratio = {};  // to the source's
+};
+
+struct TaskFacts {
+  std::string name, summary;
+  std::int64_t examples = 0;
 };
 
 // What is known of a model without running it.
@@ -98,7 +120,8 @@ struct ModelResult {
   ModelFacts facts;
   double load_seconds = 0, score_seconds = 0;
   Figure nats = {}, perplexity = {};  // per token
-  std::optional<Figure> bits_per_byte = {};
+  // Of the whole text, where its bytes and words are known; word and byte perplexities as lm-eval's.
+  std::optional<Figure> bits_per_byte = {}, word_perplexity = {}, byte_perplexity = {};
   std::optional<Figure> difference =
       {};                               // to the source, nats per token, errors paired; absent for the source
   std::optional<Figure> ratio = {};     // of perplexities: exp(difference)
@@ -107,6 +130,7 @@ struct ModelResult {
   std::vector<Quantile> kl_quantiles = {};          // with them
   std::vector<ResampledFigure> resampled = {};      // empty without a bootstrap
   std::optional<SinceBaseline> since = {};          // empty without a baseline that has it
+  std::vector<TaskFigures> tasks = {};              // on Result::tasks
   std::vector<GateDecision> gates = {};             // of Result::gates, in their order
   std::vector<std::vector<PartResult>> parts = {};  // rows of breakdowns(); empty for the source
   std::vector<Passage> passages = {};               // the worst first
@@ -122,7 +146,9 @@ struct Result {
   std::vector<ModelResult> models;  // the source first
 
   std::vector<DataFile> files;
-  std::int64_t stream_tokens = 0, scored_tokens = 0, documents = 0, text_bytes = 0;
+  // No data but tasks: nothing of what follows, no figures of tokens.
+  std::int64_t stream_tokens = 0, scored_tokens = 0, documents = 0, text_bytes = 0, text_words = 0;
+  bool first_scored = false;        // the stream's first token is among the scored ones
   std::string document_convention;  // how text became tokens
   std::string tokenizer_sha256;     // empty when none was needed
 
@@ -137,7 +163,10 @@ struct Result {
   std::optional<BaselineFacts> baseline;
   std::vector<std::int64_t> segment_ends;  // in scored tokens; what ModelResult::along is over
 
-  std::vector<Gate> gates;
+  std::vector<TaskFacts> tasks;
+  std::vector<DataFile> task_files;  // theirs
+
+  std::vector<Gate> gates;         // those of tasks last
   std::optional<Verdict> verdict;  // the worst of all models and gates
 
   std::string dtype, device, date;

@@ -8,6 +8,9 @@
 
 #include "core/base/error.h"
 #include "core/base/log.h"
+#include "core/base/memory.h"
+#include "core/base/output_file.h"
+#include "core/base/scratch_memory.h"
 #include "core/base/units.h"
 #include "core/metric/token_scores.h"
 #include "core/model/decoder.h"
@@ -36,36 +39,62 @@ std::vector<T> to_vector(const at::Tensor& values) {
 }  // namespace
 
 struct SourceStates {
+  std::unique_ptr<ScratchMemory> file;  // behind the hidden states, where they are too many for memory
   metric::Distributions distributions;
 };
 
-Scores score_model(const family::ModelDirectory& model, const std::vector<tokenizer::Token>& tokens,
-                   const std::vector<data::Window>& windows, const ScoreOptions& options,
-                   const std::function<void(std::int64_t)>& done, std::shared_ptr<SourceStates>* source) {
-  Scores scores;
+struct Scorer::Model {
+  model::Decoder decoder;
+};
+
+namespace {
+
+std::shared_ptr<SourceStates> make_states(const model::Decoder& decoder, std::int64_t scored,
+                                          const ScoreOptions& options) {
+  auto states = std::make_shared<SourceStates>();
+  const at::Tensor& projection_VM = decoder.output_projection();
+  const std::vector<std::int64_t> shape = {scored, projection_VM.size(1)};
+  const at::TensorOptions type(projection_VM.scalar_type());
+  at::Tensor hidden_NM;
+  if (options.states_on_disk) {
+    states->file = std::make_unique<ScratchMemory>(
+        options.scratch, static_cast<std::uint64_t>(scored * shape[1]) * projection_VM.element_size());
+    hidden_NM = at::from_blob(states->file->bytes().data(), shape, type);
+  } else {
+    hidden_NM = at::empty(shape, type);
+  }
+  states->distributions = {
+      .hidden_NM = hidden_NM, .projection_VM = projection_VM, .bias_V = decoder.output_bias()};
+  return states;
+}
+
+}  // namespace
+
+Scorer::Scorer(const family::ModelDirectory& model, const ScoreOptions& options)
+    : options_(options), where_(model.path.string()) {
   const Clock::time_point start = Clock::now();
-  const model::Decoder decoder(
-      model.config, model::load_weights(model, dtype_of(options), model::open_device(options.device)));
-  scores.load_seconds = seconds_since(start);
-  const Clock::time_point loaded = Clock::now();
-  metric::ScoringOptions scoring{.batch = options.batch, .done = done, .where = model.path.string()};
+  model_ = std::make_unique<Model>(model::Decoder(
+      model.config, model::load_weights(model, dtype_of(options), model::open_device(options.device))));
+  load_seconds_ = seconds_since(start);
+}
+
+Scorer::~Scorer() = default;
+
+Scores Scorer::score(const ScoreRequest& request, const std::function<void(std::int64_t)>& done,
+                     std::shared_ptr<SourceStates>* source) const {
+  const model::Decoder& decoder = model_->decoder;
+  metric::ScoringOptions scoring{.batch = request.batch, .done = done, .where = where_};
   if (source && *source) {
     scoring.reference = &(*source)->distributions;
   } else if (source) {
-    const at::Tensor& projection_VM = decoder.output_projection();
-    *source = std::make_shared<SourceStates>(
-        SourceStates{{.hidden_NM = at::empty({metric::scored_tokens(windows), projection_VM.size(1)},
-                                             at::TensorOptions(projection_VM.scalar_type())),
-                      .projection_VM = projection_VM,
-                      .bias_V = decoder.output_bias()}});
+    const std::int64_t scored = metric::scored_tokens(request.windows);
+    *source = make_states(decoder, scored, options_);
     scoring.keep_hidden_NM = &(*source)->distributions.hidden_NM;
   }
-  const metric::TokenScores tokens_scores = metric::score_tokens(decoder, tokens, windows, scoring);
-  scores.nats = to_vector<double>(tokens_scores.nats_N);
-  scores.top = to_vector<tokenizer::Token>(tokens_scores.top_N);
-  scores.kl = to_vector<double>(tokens_scores.kl_N);
-  scores.score_seconds = seconds_since(loaded);
-  return scores;
+  const metric::TokenScores scores = metric::score_tokens(decoder, request.tokens, request.windows, scoring);
+  return {.nats = to_vector<double>(scores.nats_N),
+          .top = to_vector<tokenizer::Token>(scores.top_N),
+          .kl = to_vector<double>(scores.kl_N)};
 }
 
 std::uint64_t memory_needed(const family::ModelDirectory& model, const ScoreOptions& options) {
@@ -85,21 +114,29 @@ std::uint64_t memory_needed(const family::ModelDirectory& model, const ScoreOpti
   return static_cast<std::uint64_t>(model.parameters() * element + activations + logits) + largest;
 }
 
-std::uint64_t memory_of_states(const family::ModelDirectory& source, std::int64_t scored_tokens,
-                               const ScoreOptions& options) {
-  const auto element = static_cast<std::int64_t>(c10::elementSize(dtype_of(options)));
-  const std::int64_t rows = scored_tokens + source.config.vocab_size;
-  return static_cast<std::uint64_t>(rows * source.config.hidden * element);
+StatesNeed need_of_states(const family::ModelConfig& source, std::int64_t scored_tokens,
+                          const ScoreOptions& options) {
+  const auto row = static_cast<std::uint64_t>(source.hidden) * c10::elementSize(dtype_of(options));
+  StatesNeed need{.hidden = static_cast<std::uint64_t>(scored_tokens) * row,
+                  .projection = static_cast<std::uint64_t>(source.vocab_size) * row};
+  const std::uint64_t most =
+      options.states_memory > 0
+          ? options.states_memory
+          : static_cast<std::uint64_t>(kStatesShare * static_cast<double>(available_host_memory()));
+  need.on_disk = need.hidden > most;
+  return need;
 }
 
 void require_memory(const std::vector<family::ModelDirectory>& models, std::int64_t scored_tokens,
-                    const ScoreOptions& options) {
+                    ScoreOptions& options) {
   const std::uint64_t available = model::available_memory(model::open_device(options.device));
-  const std::uint64_t states =
-      models.size() > 1 ? memory_of_states(models.front(), scored_tokens, options) : 0;
+  StatesNeed states;
+  if (models.size() > 1 && scored_tokens > 0)
+    states = need_of_states(models.front().config, scored_tokens, options);
+  options.states_on_disk = states.on_disk;
   std::uint64_t most = 0;
   for (const family::ModelDirectory& model : models) {
-    const std::uint64_t needed = memory_needed(model, options) + states;
+    const std::uint64_t needed = memory_needed(model, options) + states.in_memory();
     most = std::max(most, needed);
     if (needed <= available) continue;
     throw UserError({.where = model.path.string(),
@@ -108,12 +145,17 @@ void require_memory(const std::vector<family::ModelDirectory>& models, std::int6
                      .found = fmt::format("about {}", human_bytes(static_cast<double>(needed))),
                      .remedy = "A smaller --batch, --window or --max-tokens, or --dtype bf16, needs less"});
   }
-  const std::string kept = states > 0 ? fmt::format(" beside {} of the source's hidden states",
-                                                    human_bytes(static_cast<double>(states)))
-                                      : "";
+  std::string kept;
+  if (states.hidden > 0)
+    kept = fmt::format(" beside {} of the source's states",
+                       human_bytes(static_cast<double>(states.in_memory())));
+  if (states.on_disk)
+    kept += fmt::format("; {} more of them in a temporary file in {}",
+                        human_bytes(static_cast<double>(states.hidden)), options.scratch.string());
   log_info(fmt::format("memory: about {} of {} available, one model at a time{}",
                        human_bytes(static_cast<double>(most)), human_bytes(static_cast<double>(available)),
                        kept));
+  if (states.on_disk) require_space(options.scratch, options.scratch, states.hidden);
 }
 
 int threads_in_use() {

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "core/base/progress.h"
+#include "core/tokenizer/unicode.h"
 
 namespace regroup::data {
 namespace {
@@ -35,6 +36,18 @@ std::vector<Token> start_of(const tokenizer::Tokenizer& tokenizer, const ReadOpt
   if (!options.document_start) return {};
   const auto start = tokenizer.document_start();
   return start ? std::vector<Token>{*start} : std::vector<Token>{};
+}
+
+// Parts between runs of white space, empty ones at the ends included.
+std::int64_t count_words(std::string_view text) {
+  std::int64_t words = 1;
+  bool before = false;
+  for (std::size_t at = 0; at < text.size();) {
+    const bool space = tokenizer::is_python_space(tokenizer::next_character(text, at));
+    words += space && !before;
+    before = space;
+  }
+  return words;
 }
 
 // Calls `work` for every index below `count`, from `threads` threads; the first exception is thrown here.
@@ -89,6 +102,7 @@ void encode_documents(std::span<const std::string_view> documents, const tokeniz
     part.tokens = {};
   }
   stream.text_bytes += bytes;
+  for (const std::string_view document : documents) stream.text_words += count_words(document);
 }
 
 std::string convention_of(std::string_view how, const tokenizer::Tokenizer& tokenizer,

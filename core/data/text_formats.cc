@@ -41,8 +41,7 @@ bool is_blank(std::string_view line) {
   return line.find_first_not_of(" \t\r\n") == line.npos;
 }
 
-std::string text_of_line(std::string_view line, const std::string& where) {
-  const Json object = parse_json(line, where);
+std::string text_of_line(const Json& object, const std::string& where) {
   const auto text = object.is_object() ? object.find("text") : object.end();
   if (text == object.end() || !text->is_string())
     throw UserError({.where = where,
@@ -91,18 +90,26 @@ bool is_jsonl(const std::filesystem::path& path) {
   return object.is_object() && object.contains("text") && object["text"].is_string();
 }
 
-void read_jsonl_file(const std::filesystem::path& path, const tokenizer::Tokenizer* tokenizer,
-                     const ReadOptions& options, TokenStream& stream) {
+void for_each_json_line(const std::filesystem::path& path,
+                        const std::function<void(const Json& value, const std::string& where)>& take) {
   const std::string file = read_unpacked_text(path);
   require_utf8(file, path.string());
-  const auto& encoder = need(tokenizer, path);
-  std::vector<std::string> texts;
   std::string_view rest = without_mark(file);
   for (int line_number = 1; !rest.empty(); ++line_number) {
     const std::string_view line = take_line(rest);
     if (is_blank(line)) continue;
-    texts.push_back(text_of_line(line, path.string() + ", line " + std::to_string(line_number)));
+    const std::string where = path.string() + ", line " + std::to_string(line_number);
+    take(parse_json(line, where), where);
   }
+}
+
+void read_jsonl_file(const std::filesystem::path& path, const tokenizer::Tokenizer* tokenizer,
+                     const ReadOptions& options, TokenStream& stream) {
+  const auto& encoder = need(tokenizer, path);
+  std::vector<std::string> texts;
+  for_each_json_line(path, [&](const Json& value, const std::string& where) {
+    texts.push_back(text_of_line(value, where));
+  });
   std::vector<std::string_view> documents;
   for (const std::string& text : texts)
     if (const std::string_view document = strip_newlines(text); !document.empty())

@@ -23,6 +23,7 @@ struct TokenStream {
   std::vector<Token> tokens;
   std::vector<std::int64_t> document_starts;  // ascending, first is 0; a shard without marks is one document
   std::int64_t text_bytes = 0;                // UTF-8 bytes of the documents; 0 when read from shards
+  std::int64_t text_words = 0;                // of the documents, as Python's re.split(r"\s+") cuts them
   std::string convention;                     // one sentence for reports: how documents were made
   std::vector<std::string> sources;           // file names, as given
   std::vector<std::int64_t> source_starts;    // where each file's tokens start, as many as `sources`

@@ -61,6 +61,29 @@ std::vector<Window> strided_windows(std::int64_t tokens, std::int64_t window, st
   return windows;
 }
 
+std::vector<Window> half_blocks(std::int64_t tokens, std::int64_t window) {
+  require_length(window, 3);
+  std::vector<Window> windows = whole_blocks(tokens, window);
+  for (Window& each : windows) each.skip = window / 2;
+  return windows;
+}
+
+std::vector<Window> rolling_windows(std::span<const std::int64_t> starts, std::int64_t tokens,
+                                    std::int64_t window) {
+  require_length(window);
+  std::vector<Window> windows;
+  for (std::size_t d = 0; d < starts.size(); ++d) {
+    const std::int64_t begin = starts[d];
+    const std::int64_t targets = (d + 1 < starts.size() ? starts[d + 1] : tokens) - begin - 1;
+    for (std::int64_t done = 0; done < targets; done += window) {
+      const std::int64_t end = std::min(done + window, targets), length = std::min(window, end);
+      windows.push_back({.begin = begin + end - length, .length = length, .skip = length - (end - done)});
+    }
+  }
+  if (windows.empty()) require_tokens(0, 1);
+  return windows;
+}
+
 ShuffledWindows::ShuffledWindows(std::int64_t tokens, std::int64_t length, std::uint64_t seed)
     : tokens_(tokens), length_(length), seed_(seed) {
   require_length(length);

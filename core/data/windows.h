@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace regroup::data {
@@ -28,6 +29,17 @@ std::vector<Window> whole_blocks(std::int64_t tokens, std::int64_t window);
 // target exactly once. UserError unless `tokens` is at least 2 (Hugging Face, "Perplexity of fixed-length
 // models").
 std::vector<Window> strided_windows(std::int64_t tokens, std::int64_t window, std::int64_t stride);
+
+// whole_blocks(), W >= 3, of each the second half alone: with h = W/2 rounded down, targets are tokens
+// [iW + h + 1, (i+1)W), so that each has at least h tokens before it (llama.cpp, tools/perplexity).
+std::vector<Window> half_blocks(std::int64_t tokens, std::int64_t window);
+
+// Every document on its own. `starts` are the positions of tokens that each stand before a document, are
+// never a target, and are followed by its tokens up to the next start or to `tokens`. Disjoint windows of W
+// inputs, the last moved back to W inputs where the document has them: every token of a document is a target
+// exactly once. UserError where no document has a token (lm-eval, loglikelihood_rolling with a context of 1).
+std::vector<Window> rolling_windows(std::span<const std::int64_t> starts, std::int64_t tokens,
+                                    std::int64_t window);
 
 // Training: the order of inputs as a pure function of (seed, position), so that a resumed run needs no state.
 // An epoch is disjoint windows of length T, one after the other from a random offset in [0, T), in a random

@@ -1,7 +1,7 @@
 #include "core/metric/scored_rows.h"
 
 #include <algorithm>
-#include <map>
+#include <functional>
 #include <utility>
 
 #include "core/base/error.h"
@@ -15,42 +15,57 @@ struct Slot {
   std::int64_t offset = 0;
 };
 
-// Windows by length and skip, longest first; within a shape in the order given.
-std::map<std::pair<std::int64_t, std::int64_t>, std::vector<Slot>, std::greater<>> slots_by_shape(
-    const std::vector<data::Window>& windows) {
-  std::map<std::pair<std::int64_t, std::int64_t>, std::vector<Slot>, std::greater<>> slots;
+// Longest first; within a length in the order given.
+std::vector<Slot> slots_by_length(const std::vector<data::Window>& windows) {
+  std::vector<Slot> slots;
   std::int64_t offset = 0;
   for (const data::Window& window : windows) {
-    slots[{window.length, window.skip}].push_back({window, offset});
+    slots.push_back({window, offset});
     offset += window.scored();
   }
+  std::ranges::stable_sort(slots, std::greater(), [](const Slot& slot) { return slot.window.length; });
   return slots;
 }
 
-// Tokens [begin + from, begin + from + count) of each window, [B, count] int64.
-at::Tensor gather_tokens(const std::vector<std::int32_t>& tokens, std::span<const Slot> slots,
-                         std::int64_t from, std::int64_t count) {
-  at::Tensor rows_BT = at::empty({std::ssize(slots), count}, at::kLong);
+// How many of `slots`, at least one, are run at once: `inputs` tokens at most, a quarter of them filling up.
+std::size_t batch_size(std::span<const Slot> slots, std::int64_t inputs) {
+  const std::int64_t longest = slots.front().window.length;
+  const auto most = static_cast<std::size_t>(std::max<std::int64_t>(1, inputs / longest));
+  std::size_t size = 1;
+  while (size < std::min(most, slots.size()) && 4 * slots[size].window.length >= 3 * longest) ++size;
+  return size;
+}
+
+// The inputs of each window, [B, T] int64, T the length of the first. What fills up a shorter one comes after
+// its last input, where no token of its own sees it: what follows in the tokens, or zeros at their end.
+at::Tensor gather_inputs(const std::vector<std::int32_t>& tokens, std::span<const Slot> slots) {
+  const std::int64_t length = slots.front().window.length;
+  at::Tensor rows_BT = at::zeros({std::ssize(slots), length}, at::kLong);
   auto* out = rows_BT.mutable_data_ptr<std::int64_t>();
   for (const Slot& slot : slots) {
-    const auto begin = tokens.begin() + slot.window.begin + from;
-    out = std::copy(begin, begin + count, out);
+    const auto begin = tokens.begin() + slot.window.begin;
+    std::copy(begin, begin + std::min<std::int64_t>(length, tokens.end() - begin), out);
+    out += length;
   }
   return rows_BT;
 }
 
 ScoredRows run_batch(const model::Decoder& decoder, const std::vector<std::int32_t>& tokens,
                      std::span<const Slot> slots) {
-  const data::Window shape = slots.front().window;
   const at::Device device = decoder.output_projection().device();
-  const at::Tensor hidden_BTM =
-      decoder.hidden_states(gather_tokens(tokens, slots, 0, shape.length).to(device));
+  const at::Tensor hidden_BTM = decoder.hidden_states(gather_inputs(tokens, slots).to(device));
   ScoredRows rows;
-  rows.hidden_NM = hidden_BTM.slice(1, shape.skip).flatten(0, 1);
-  rows.targets_N = gather_tokens(tokens, slots, shape.skip + 1, shape.scored()).to(device).flatten();
-  for (const Slot& slot : slots)
-    rows.runs.push_back(
-        {.offset = slot.offset, .count = shape.scored(), .first_target = slot.window.begin + shape.skip + 1});
+  std::vector<at::Tensor> hidden;
+  std::vector<std::int64_t> targets;
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    const auto& [window, offset] = slots[i];
+    hidden.push_back(hidden_BTM.select(0, static_cast<std::int64_t>(i)).slice(0, window.skip, window.length));
+    const std::int64_t first = window.begin + window.skip + 1;
+    targets.insert(targets.end(), tokens.begin() + first, tokens.begin() + window.begin + window.length + 1);
+    rows.runs.push_back({.offset = offset, .count = window.scored(), .first_target = first});
+  }
+  rows.hidden_NM = at::cat(hidden);
+  rows.targets_N = at::tensor(targets, at::kLong).to(device);
   return rows;
 }
 
@@ -65,11 +80,13 @@ void for_each_batch(const model::Decoder& decoder, const std::vector<std::int32_
               window.begin + window.length < std::ssize(tokens),
           "a window and its last target lie in the tokens, and it scores one");
   const at::NoGradGuard no_gradients;
-  for (const auto& [shape, all] : slots_by_shape(windows))
-    for (std::size_t first = 0; first < all.size(); first += static_cast<std::size_t>(batch))
-      take(run_batch(
-          decoder, tokens,
-          std::span(all).subspan(first, std::min(all.size() - first, static_cast<std::size_t>(batch)))));
+  const std::vector<Slot> slots = slots_by_length(windows);
+  const std::int64_t inputs = slots.empty() ? 0 : batch * slots.front().window.length;
+  for (std::span<const Slot> rest(slots); !rest.empty();) {
+    const std::size_t size = batch_size(rest, inputs);
+    take(run_batch(decoder, tokens, rest.first(size)));
+    rest = rest.subspan(size);
+  }
 }
 
 std::int64_t scored_tokens(const std::vector<data::Window>& windows) {

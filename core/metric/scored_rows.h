@@ -27,8 +27,9 @@ struct ScoredRows {
   std::vector<Run> runs;
 };
 
-// Hands over every scored token of `windows` once. At most `batch` windows of one shape are run at a time,
-// without gradients; longest first.
+// Hands over every scored token of `windows` once. At most `batch` windows of the longest length are run at a
+// time, without gradients, of shorter ones as many as hold no more tokens; longest first. Windows of about
+// one length share a batch.
 void for_each_batch(const model::Decoder& decoder, const std::vector<std::int32_t>& tokens,
                     const std::vector<data::Window>& windows, std::int64_t batch,
                     const std::function<void(const ScoredRows&)>& take);

@@ -108,6 +108,10 @@ bool is_space(char32_t character) {
   return u_isUWhiteSpace(static_cast<UChar32>(character)) != 0;
 }
 
+bool is_python_space(char32_t character) {
+  return (character >= 0x1c && character <= 0x1f) || is_space(character);
+}
+
 bool is_word(char32_t character) {
   const UChar32 icu = icu_character(character);
   constexpr std::uint32_t kMasks = U_GC_M_MASK | U_GC_ND_MASK | U_GC_PC_MASK;

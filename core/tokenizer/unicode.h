@@ -20,11 +20,12 @@ bool is_utf8(std::string_view text);
 char32_t next_character(std::string_view text, std::size_t& at);
 void append_character(std::string& text, char32_t character);
 
-bool is_letter(char32_t character);       // category L
-bool is_numeric(char32_t character);      // category N
-bool is_punctuation(char32_t character);  // category P, and ASCII's symbols
-bool is_space(char32_t character);        // White_Space
-bool is_word(char32_t character);         // what \w matches
+bool is_letter(char32_t character);        // category L
+bool is_numeric(char32_t character);       // category N
+bool is_punctuation(char32_t character);   // category P, and ASCII's symbols
+bool is_space(char32_t character);         // White_Space
+bool is_python_space(char32_t character);  // what Python's str.strip() and \s take: also U+001C to U+001F
+bool is_word(char32_t character);          // what \w matches
 
 enum class Form { kNfc, kNfd, kNfkc, kNfkd };
 std::string normalize(Form form, std::string_view text);

@@ -1,5 +1,5 @@
 // A result that holds everything a report can: two models, gates, divergences, breakdowns, passages, a
-// bootstrap and a baseline.
+// bootstrap, a baseline and tasks.
 #pragma once
 
 #include <vector>
@@ -7,6 +7,27 @@
 #include "tests/eval/sample_result.h"
 
 namespace regroup::eval {
+
+inline void add_tasks(Result& result) {
+  const Figure share{0.5, 0.05, Interval{0.4, 0.6}}, ratio{1.1, 0.02, Interval{1.06, 1.14}};
+  result.tasks = {{"lambada_openai", "the last word of a passage", 100}, {"piqa", "two ways to a goal", 40}};
+  result.task_files = {{"lambada.jsonl", 900, std::string(64, '1')},
+                       {"piqa.jsonl", 800, std::string(64, '2')}};
+  for (std::size_t m = 0; m < result.models.size(); ++m) {
+    TaskAccuracy accuracy{.key = "acc", .share = share};
+    if (m > 0) {
+      accuracy.difference = Figure{-0.02, 0.01, Interval{-0.04, 0}};
+      accuracy.worse = 3;
+      accuracy.better = 1;
+      accuracy.mcnemar_p = 0.625;
+    }
+    TaskAccuracy by_characters = accuracy;
+    by_characters.key = "acc_norm";
+    result.models[m].tasks = {{.accuracies = {accuracy}, .perplexity = Figure{20, 1, Interval{18, 22}}},
+                              {.accuracies = {accuracy, by_characters}}};
+    if (m > 0) result.models[m].tasks[0].perplexity_ratio = ratio;
+  }
+}
 
 inline Result full_result() {
   std::vector<Scores> scores(3);
@@ -33,6 +54,7 @@ inline Result full_result() {
   ScoredText text = locate_scores(data::consecutive_windows(301, 32), tokens, starts);
   text.decode = [](std::span<const Token> part) { return std::string(part.begin(), part.end()); };
   locate_losses(scores, clusters, text, result);
+  add_tasks(result);
   return result;
 }
 

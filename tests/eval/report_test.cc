@@ -77,27 +77,27 @@ TEST(Findings, TheHeadlineIsTheVerdictOfTheWorst) {
   const Result open =
       sample_result({{1, 2, 3, 4}, {1.5, 1.5, 3.5, 3.6}}, equal_clusters(4, 1), Gate{1.02, 0.95});
   EXPECT_TRUE(headline(open).starts_with("Cannot tell: the perplexity ratio of a is ")) << headline(open);
-  EXPECT_TRUE(
-      contains(advice_sentence(open.models[1].gates[0]), " more tokens of this kind would likely decide."));
+  EXPECT_TRUE(contains(advice_sentence(open.models[1].gates[0], {}),
+                       " more tokens of this kind would likely decide."));
   for (const std::string& text : {terminal_text(open), report_markdown(open), report_html(open)})
-    EXPECT_TRUE(contains(text, advice_sentence(open.models[1].gates[0])));
+    EXPECT_TRUE(contains(text, advice_sentence(open.models[1].gates[0], {})));
 }
 
 TEST(Findings, AdviceIsForWhatCannotBeTold) {
-  EXPECT_EQ(advice_sentence(noisy_result({0.001}, Gate{1.02, 0.95}).models[1].gates[0]), "");
+  EXPECT_EQ(advice_sentence(noisy_result({0.001}, Gate{1.02, 0.95}).models[1].gates[0], {}), "");
   GateDecision decision{.bounds = Interval{1, 2}, .more_tokens = 187'137};
-  EXPECT_EQ(advice_sentence(decision), "About 190,000 more tokens of this kind would likely decide.");
+  EXPECT_EQ(advice_sentence(decision, {}), "About 190,000 more tokens of this kind would likely decide.");
   decision.more_tokens = 7;
-  EXPECT_EQ(advice_sentence(decision), "About 7 more tokens of this kind would likely decide.");
+  EXPECT_EQ(advice_sentence(decision, {}), "About 7 more tokens of this kind would likely decide.");
   decision.more_tokens.reset();
-  EXPECT_TRUE(contains(advice_sentence(decision), "it lies on the budget"));
+  EXPECT_TRUE(contains(advice_sentence(decision, {}), "it lies on the budget"));
   decision.bounds.reset();
-  EXPECT_TRUE(contains(advice_sentence(decision), "at least two windows"));
+  EXPECT_TRUE(contains(advice_sentence(decision, {}), "at least two windows"));
 }
 
 TEST(Findings, WithoutASpreadAdviceIsOfClusters) {
   GateDecision decision{.bounds = Interval{0.9, 1}, .clusters_wanted = 299};
-  EXPECT_TRUE(contains(advice_sentence(decision), "it takes 299 documents or blocks"));
+  EXPECT_TRUE(contains(advice_sentence(decision, {}), "it takes 299 documents or blocks"));
 }
 
 TEST(Findings, WithoutAGateTheHeadlineIsTheNearestModel) {
@@ -213,7 +213,7 @@ TEST(Junit, EveryGateOfEveryModelIsATestCase) {
   EXPECT_EQ(cases[1].first, "b --max-ppl-ratio 1.02");
   EXPECT_EQ(cases[1].second, "failure: " + decision_sentence(result.models[2], result));
   EXPECT_EQ(cases[2].second, "error: " + decision_sentence(result.models[3], result) + " " +
-                                 advice_sentence(result.models[3].gates[0]));
+                                 advice_sentence(result.models[3].gates[0], {}));
   EXPECT_TRUE(
       contains(xml, R"(<testsuite name="regroup eval" tests="3" failures="1" errors="1" time="10.000">)"));
   EXPECT_TRUE(contains(xml, R"(<property name="convention" value="consecutive"/>)"));

@@ -20,15 +20,18 @@ import torch
 import transformers
 
 
+def read_documents(file):
+    text = file.read_bytes().decode("utf-8")
+    documents = (document.strip("\r\n") for document in re.split(r"^<\|endoftext\|>\r?$", text, flags=re.MULTILINE))
+    return [document for document in documents if document]
+
+
 def read_tokens(model, files, bos):
     tokenizer = sentencepiece.SentencePieceProcessor(model_file=str(model / "tokenizer.model"))
     ids = []
     for file in files:
-        text = file.read_bytes().decode("utf-8")
-        for document in re.split(r"^<\|endoftext\|>\r?$", text, flags=re.MULTILINE):
-            document = document.strip("\r\n")
-            if document:
-                ids += ([tokenizer.bos_id()] if bos else []) + tokenizer.encode(document)
+        for document in read_documents(file):
+            ids += ([tokenizer.bos_id()] if bos else []) + tokenizer.encode(document)
     return ids
 
 

@@ -59,6 +59,21 @@ TEST(RequireUtf8, NamesTheFirstByteThatIsWrong) {
     EXPECT_CONTAINS(refused(wrong), "byte 2 is not UTF-8");
 }
 
+// len(re.split(r"\s+", document)) in Python, document by document.
+TEST(ReadTokens, CountsTheWordsOfEveryDocument) {
+  const TempDir temporary;
+  const auto tokenizer = tokenizer::open_tokenizer(kModel);
+  const auto words = [&](std::string_view text) {
+    return read_tokens({file_with(temporary, "words.txt", text)}, tokenizer.get(), {}).text_words;
+  };
+  EXPECT_EQ(words("In the  beginning\n\tGod"), 4);
+  EXPECT_EQ(words(" a "), 3);  // an empty one at each end
+  EXPECT_EQ(words("a\n<|endoftext|>\nb c"), 3);
+  EXPECT_EQ(words("a\u00a0b\u3000c\x1c"
+                  "d\u200be"),
+            4);  // U+200B is no space
+}
+
 TEST(ReadTokens, StartsEveryDocumentAndEveryFileWithBos) {
   const TempDir temporary;
   const auto tokenizer = tokenizer::open_tokenizer(kModel);

@@ -75,6 +75,54 @@ TEST(StridedWindows, RefuseTooFewTokens) {
   EXPECT_CONTAINS(testing::user_error_of([] { strided_windows(1, 4, 2); }), "expected at least 2, found 1");
 }
 
+// llama-perplexity: of a block of W tokens the logits from W/2 up to the last but one are held against what
+// follows each.
+TEST(HalfBlocks, ScoreTheSecondHalfOfEachBlock) {
+  const std::vector<Window> even = {{.begin = 0, .length = 7, .skip = 4},
+                                    {.begin = 8, .length = 7, .skip = 4}};
+  EXPECT_EQ(half_blocks(16, 8), even);
+  EXPECT_EQ(half_blocks(23, 8), even);
+  EXPECT_EQ(even[0].scored(), 8 - 8 / 2 - 1);
+  const std::vector<Window> odd = {{.begin = 0, .length = 2, .skip = 1},
+                                   {.begin = 3, .length = 2, .skip = 1}};
+  EXPECT_EQ(half_blocks(6, 3), odd);
+  EXPECT_CONTAINS(testing::user_error_of([] { half_blocks(9, 2); }), "a window of at least 3");
+  EXPECT_CONTAINS(testing::user_error_of([] { half_blocks(7, 8); }), "expected at least 8, found 7");
+}
+
+// One document by lm_eval.utils.get_rolling_token_windows(tokens, prefix, window, 1) on positions, the prefix
+// at 0: inputs and how many of the last of them are scored.
+std::vector<Window> windows_of_lm_eval(std::int64_t count, std::int64_t window) {
+  const std::int64_t first = std::min(window, count);
+  std::vector<Window> windows = {{.begin = 0, .length = first}};
+  for (std::int64_t predicted = first; predicted < count;) {
+    const std::int64_t scored = std::min(count - predicted, window), end = predicted + scored;
+    windows.push_back({.begin = end - window, .length = window, .skip = window - scored});
+    predicted = end;
+  }
+  return windows;
+}
+
+TEST(RollingWindows, AreThoseOfLmEvalInEveryDocument) {
+  for (std::int64_t one = 1; one < 20; ++one)
+    for (std::int64_t other = 1; other < 20; ++other)
+      for (std::int64_t length = 1; length < 23; ++length) {
+        std::vector<Window> expected = windows_of_lm_eval(one, length);
+        for (Window each : windows_of_lm_eval(other, length)) {
+          each.begin += one + 1;
+          expected.push_back(each);
+        }
+        const std::vector<std::int64_t> starts = {0, one + 1};
+        EXPECT_EQ(rolling_windows(starts, one + other + 2, length), expected);
+      }
+}
+
+TEST(RollingWindows, OfADocumentWithoutTokensThereAreNone) {
+  const std::vector<std::int64_t> starts = {0, 1};
+  EXPECT_EQ(rolling_windows(starts, 3, 8), (std::vector<Window>{{.begin = 1, .length = 1}}));
+  EXPECT_CONTAINS(testing::user_error_of([&] { rolling_windows(starts, 2, 8); }), "too few tokens");
+}
+
 std::vector<Window> epoch_of(const ShuffledWindows& windows, std::int64_t epoch, std::int64_t per_epoch) {
   std::vector<Window> all;
   for (std::int64_t i = 0; i < per_epoch; ++i) all.push_back(windows.at(epoch * per_epoch + i));

@@ -67,6 +67,25 @@ TEST(TokenScores, AreThoseOfThePlainDistributions) {
   }
 }
 
+// Some of about one length, the longest of which fills up the others, the last of them at the tokens' end.
+TEST(TokenScores, WindowsOfAnyLengthShareABatch) {
+  const model::Decoder decoder = some_model(1);
+  const Tokens tokens = some_tokens(52);
+  const std::vector<data::Window> windows = {{.begin = 3, .length = 16, .skip = 15},
+                                             {.begin = 36, .length = 15, .skip = 2},
+                                             {.begin = 0, .length = 13},
+                                             {.begin = 7, .length = 4, .skip = 1},
+                                             {.begin = 48, .length = 3}};
+  std::int64_t batches = 0;
+  const TokenScores together =
+      score_tokens(decoder, tokens, windows, {.batch = 8, .done = [&](std::int64_t) { ++batches; }});
+  EXPECT_EQ(batches, 2);
+  std::vector<at::Tensor> alone;
+  for (const data::Window& window : windows)
+    alone.push_back(score_tokens(decoder, tokens, {window}, {}).nats_N);
+  EXPECT_LT(largest(together.nats_N - at::cat(alone)), 1e-12);
+}
+
 TEST(TokenScores, SkipLeavesContextUnscored) {
   const model::Decoder decoder = some_model(1);
   const Tokens tokens = some_tokens(52);
