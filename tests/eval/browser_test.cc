@@ -60,7 +60,8 @@ class Browser : public ::testing::Test {
     const std::string script =
         "<script>addEventListener('load', () => {const wide = [];"
         "for (const e of document.querySelectorAll('main *')) { const r = e.getBoundingClientRect();"
-        "if (r.right > innerWidth + 0.5 && !e.closest('svg, .wide')) wide.push(e.tagName + ' ' + e.className); }"
+        "if (r.right > innerWidth + 0.5 && !e.closest('svg, .wide')) wide.push(e.tagName + ' ' + "
+        "e.className); }"
         "const found = {width: innerWidth, scroll: document.scrollingElement.scrollWidth, wide: wide,"
         "paper: getComputedStyle(document.body).backgroundColor, ink: getComputedStyle(document.body).color,"
         "heading: document.querySelector('h1').innerText,"
