@@ -168,6 +168,11 @@ std::string text_method(const Result& result) {
 std::string method_section(const Result& result) {
   std::string html = "<dl>\n";
   if (result.scored_tokens > 0) html += text_method(result);
+  if (!result.tasks.empty())
+    html +=
+        html_entry("Tasks",
+                   "Prompts, ids and scores as lm-eval's definitions have them, zero-shot; examples count as "
+                   "independent, and models are compared on the same ones.");
   for (const Gate& gate : result.gates)
     html += html_entry(
         "Gate", fmt::format("Pass when the one-sided {} bound of the {} is within {:.6g}, {} it; fail when "

@@ -63,7 +63,7 @@ std::string aligned_table(const std::vector<Row>& rows, const std::vector<bool>&
 }
 
 std::string joined(const std::string& first, const std::string& second) {
-  return second.empty() ? first : first + " " + second;
+  return first + (first.empty() || second.empty() ? "" : " ") + second;
 }
 
 std::vector<std::string> sentences(const Result& result) {
@@ -79,6 +79,11 @@ std::vector<std::string> sentences(const Result& result) {
       all.push_back(joined(decision_sentence(model, result, gate),
                            advice_sentence(model.gates[gate], result.gates[gate])));
   return all;
+}
+
+// What errors are taken over.
+std::string error_units(const Result& result) {
+  return joined(result.cluster_summary, result.tasks.empty() ? "" : "Of tasks, by example.");
 }
 
 std::string markdown_cell(std::string text) {
@@ -113,15 +118,14 @@ std::string tables(const Result& result,
 std::string terminal_text(const Result& result) {
   std::string text = tables(result, aligned_table);
   for (const std::string& sentence : sentences(result)) text += sentence + "\n";
-  return text + measurement_sentence(result) + "\n± is one standard error. " + result.cluster_summary + "\n";
+  return text + measurement_sentence(result) + "\n± is one standard error. " + error_units(result) + "\n";
 }
 
 std::string report_markdown(const Result& result) {
   std::string text = "# " + headline(result) + "\n\n" + tables(result, markdown_table);
   for (const std::string& sentence : sentences(result)) text += "- " + sentence + "\n";
-  text +=
-      fmt::format("\n{} ± is one standard error; intervals are at {} confidence. {}\n",
-                  measurement_sentence(result), confidence_text(result.confidence), result.cluster_summary);
+  text += fmt::format("\n{} ± is one standard error; intervals are at {} confidence. {}\n",
+                      measurement_sentence(result), confidence_text(result.confidence), error_units(result));
   if (result.scored_tokens > 0)
     text += fmt::format("\nConvention `{}`, W = {}: {} Documents: {}.\n", result.convention, result.window,
                         result.convention_summary, result.document_convention);
