@@ -172,6 +172,11 @@ std::string text_method(const Result& result) {
 std::string method_section(const Result& result) {
   std::string html = "<dl>\n";
   if (result.scored_tokens > 0) html += text_method(result);
+  if (!result.tasks.empty())
+    html +=
+        html_entry("Tasks",
+                   "Prompts, ids and scores as lm-eval's definitions have them, zero-shot; examples count as "
+                   "independent, and models are compared on the same ones.");
   for (const Gate& gate : result.gates)
     html += html_entry(
         "Gate", fmt::format("Pass when the one-sided {} bound of the {} is within {:.6g}, {} it; fail when "
@@ -253,15 +258,14 @@ std::string header(const Result& result) {
   html += "<p class=\"soft\">" + html_escape(measurement_sentence(result)) + "</p>\n";
   std::string list;
   for (const ModelResult& model : compared(result)) {
-    for (const std::string& sentence : task_sentences(model, result))
-      if (sentence != headline(result)) list += item(sentence, "");
-    if (model.difference && finding(model, result) != headline(result))
-      list += item(finding(model, result), "");
-    if (!model.statistics.empty()) list += item(divergence_sentence(model), "");
-    list += item(scale_sentence(model), "");
-    for (const std::string& sentence :
-         {where_sentence(model, result), bootstrap_sentence(model, result), baseline_sentence(model, result)})
-      if (!sentence.empty()) list += item(sentence, "");
+    std::vector<std::string> said = task_sentences(model, result);
+    if (model.difference)
+      for (std::string sentence : {finding(model, result), divergence_sentence(model), scale_sentence(model),
+                                   where_sentence(model, result), bootstrap_sentence(model, result),
+                                   baseline_sentence(model, result)})
+        said.push_back(std::move(sentence));
+    for (const std::string& sentence : said)
+      if (!sentence.empty() && sentence != headline(result)) list += item(sentence, "");
     for (std::size_t gate = 0; gate < model.gates.size(); ++gate) {
       const GateDecision& decision = model.gates[gate];
       if (decision_sentence(model, result, gate) != headline(result))

@@ -67,7 +67,7 @@ std::string aligned_table(const std::vector<Row>& rows, const std::vector<bool>&
 }
 
 std::string joined(const std::string& first, const std::string& second) {
-  return second.empty() ? first : first + " " + second;
+  return first + (first.empty() || second.empty() ? "" : " ") + second;
 }
 
 std::vector<std::string> sentences(const Result& result) {
@@ -91,6 +91,17 @@ std::vector<std::string> sentences(const Result& result) {
       all.push_back(joined(decision_sentence(model, result, gate),
                            advice_sentence(model.gates[gate], result.gates[gate])));
   return all;
+}
+
+// What errors are taken over.
+// Where models stand among quantizations is told of texts.
+std::string scale_source(const Result& result) {
+  if (result.models.size() < 2 || result.scored_tokens == 0) return "";
+  return fmt::format("Scale of quantizations: {}.\n", kScaleSource);
+}
+
+std::string error_units(const Result& result) {
+  return joined(result.cluster_summary, result.tasks.empty() ? "" : "Of tasks, by example.");
 }
 
 std::string markdown_cell(std::string text) {
@@ -125,17 +136,15 @@ std::string tables(const Result& result,
 std::string terminal_text(const Result& result) {
   std::string text = tables(result, aligned_table);
   for (const std::string& sentence : sentences(result)) text += sentence + "\n";
-  text += measurement_sentence(result) + "\n± is one standard error. " + result.cluster_summary + "\n";
-  if (result.models.size() > 1) text += fmt::format("Scale of quantizations: {}.\n", kScaleSource);
-  return text;
+  text += measurement_sentence(result) + "\n± is one standard error. " + error_units(result) + "\n";
+  return text + scale_source(result);
 }
 
 std::string report_markdown(const Result& result) {
   std::string text = "# " + headline(result) + "\n\n" + tables(result, markdown_table);
   for (const std::string& sentence : sentences(result)) text += "- " + sentence + "\n";
-  text +=
-      fmt::format("\n{} ± is one standard error; intervals are at {} confidence. {}\n",
-                  measurement_sentence(result), confidence_text(result.confidence), result.cluster_summary);
+  text += fmt::format("\n{} ± is one standard error; intervals are at {} confidence. {}\n",
+                      measurement_sentence(result), confidence_text(result.confidence), error_units(result));
   if (result.scored_tokens > 0)
     text += fmt::format("\nConvention `{}`, W = {}: {} Documents: {}.\n", result.convention, result.window,
                         result.convention_summary, result.document_convention);
@@ -144,9 +153,10 @@ std::string report_markdown(const Result& result) {
   std::ranges::copy(result.task_files, std::back_inserter(files));
   for (const DataFile& file : files)
     text += fmt::format("| {} | `{}` |\n", markdown_cell(file.path.string()), file.sha256);
-  return text + losses_markdown(result) +
-         fmt::format("\nScale of quantizations: {}.\n\nregroup {} (commit {})\n", kScaleSource, version(),
-                     commit());
+  text += losses_markdown(result);
+  const std::string scale = scale_source(result);
+  if (!scale.empty()) text += "\n" + scale;
+  return text + fmt::format("\nregroup {} (commit {})\n", version(), commit());
 }
 
 }  // namespace regroup::eval

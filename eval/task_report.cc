@@ -118,7 +118,8 @@ std::string source_task_sentence(const Result& result) {
 std::string task_measurement(const Result& result) {
   std::vector<std::string> parts;
   for (const TaskFacts& task : result.tasks)
-    parts.push_back(fmt::format("{} ({} examples)", task.name, grouped(task.examples)));
+    parts.push_back(
+        fmt::format("{} ({} example{})", task.name, grouped(task.examples), task.examples == 1 ? "" : "s"));
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 

@@ -94,7 +94,7 @@ def main():
     parser.add_argument("--no-bos", action="store_true")
     parser.add_argument("--golden", type=pathlib.Path)
     parser.add_argument("--tolerance", type=float, default=1e-3)
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
 
     ids = read_tokens(arguments.model, arguments.data, not arguments.no_bos)
     model = transformers.AutoModelForCausalLM.from_pretrained(arguments.model, dtype=torch.float32).eval()
