@@ -3,12 +3,14 @@
 the two alone: same text, windows, batch, precision and threads, in turns within one run.
 
 Ours is the time of the whole program: start, loading, tokenizing, two models, paired statistics, outputs. lm-eval's is that of
-loglikelihood_rolling alone: Python, imports and loading are not counted, tokenizing is.
+loglikelihood_rolling alone: Python, imports and loading are not counted, tokenizing is. The record names the machine's load: on one that
+is busy with other work, the ratio says how two programs starve, not how fast they are.
 usage: PYTHON benchmarks/eval_speed.py [--model DIR] [--results DIR]      (PYTHON has torch, lm_eval and accelerate)
 """
 import argparse
 import datetime
 import json
+import os
 import pathlib
 import statistics
 import subprocess
@@ -97,7 +99,7 @@ def main():
     record = "\n".join([
         f"# eval, {date}", "",
         f"`PYTHON {' '.join(sys.argv)}`: {args.model.name} and its conversion to {args.kv_heads} key/value heads, {tokens:,} tokens each in "
-        f"windows of {args.window}, {args.batch} at a time, {args.threads} threads, {args.turns} turns; {machine.describe()}. Tokens/s of "
+        f"windows of {args.window}, {args.batch} at a time, {args.threads} threads, {args.turns} turns; {machine.describe()}, load {os.getloadavg()[1]:.1f}. Tokens/s of "
         "both models together: ours with everything that `regroup eval` says of them and the program's start, lm-eval's of "
         "loglikelihood_rolling alone.", "",
         "| dtype | regroup eval, tokens/s | lm-eval, tokens/s | ours against it, turn by turn | word perplexities apart by |",
