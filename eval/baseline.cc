@@ -118,8 +118,8 @@ void Baseline::require_model(std::string_view name, std::string_view flag) const
 
 // Of a --per-token file that is the one of that run: as many tokens, with the mean that its report says.
 std::vector<double> Baseline::nats_of(std::string_view name, std::size_t tokens) const {
-  const Json options = json_.value("options", Json::object());
-  const std::string file = text_of(options.value("per-token", Json("")));
+  const Json options = json_.value("options", Json());
+  const std::string file = options.is_object() ? text_of(options.value("per-token", Json(""))) : "";
   if (file.empty()) return {};
   const Json& models = json_.at("models");
   const auto row = std::ranges::find_if(models, [&](const Json& each) { return each.at("name") == name; });
@@ -169,6 +169,9 @@ std::string baseline_sentence(const ModelResult& model, const Result& result) {
   const std::string name = result.baseline->path.filename().string();
   if (!model.since) return fmt::format("{} is not in the baseline {}.", model.facts.name, name);
   const std::string when = result.baseline->date.empty() ? "" : " of " + result.baseline->date.substr(0, 10);
+  const Figure& change = model.since->change;
+  if (change.value == 0 && change.interval && change.error.value_or(0) == 0)
+    return fmt::format("{} since {}{}: the same, token by token.", model.facts.name, name, when);
   return fmt::format(
       "{} since {}{}: {}, {}.", model.facts.name, name, when,
       ratio_phrase(model.since->ratio, result.confidence, "the baseline's"),

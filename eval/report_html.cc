@@ -53,7 +53,7 @@ std::string unbroken(std::string text) {
 
 std::string figures_section(const Result& result) {
   const std::vector<Column> columns = table_columns(result);
-  std::string html = "<table>\n<thead><tr>";
+  std::string html = "<div class=\"wide\"><table>\n<thead><tr>";
   for (const Column& column : columns)
     html += fmt::format("<th{}>{}</th>", column.numeric ? " class=\"num\"" : "", html_escape(column.title));
   html += "</tr></thead>\n<tbody>\n";
@@ -64,7 +64,7 @@ std::string figures_section(const Result& result) {
                           html_escape(column.title), html_escape(unbroken(column.cell(model, result))));
     html += "</tr>\n";
   }
-  html += "</tbody>\n</table>\n<p class=\"soft below\">± is one standard error; brackets hold ";
+  html += "</tbody>\n</table></div>\n<p class=\"soft below\">± is one standard error; brackets hold ";
   return html + confidence_text(result.confidence) + " confidence intervals.</p>\n";
 }
 

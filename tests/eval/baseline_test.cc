@@ -42,11 +42,12 @@ class Since : public ::testing::Test {
     Result earlier = sample_result(nats, clusters_);
     earlier.models[1].facts.weights_sha256 = std::string(64, 'e');
     Json json = report_json(earlier);
+    json["options"] = Json::object();
     if (per_token) {
       json["options"]["per-token"] = "gone/nats.npy";  // it lies beside the report now
       write_output_file(folder_ / "nats.npy", npy_bytes(nats), true);
     }
-    write_text(folder_ / "earlier.json", to_text(json));
+    write_output_file(folder_ / "earlier.json", to_text(json), true);
     return folder_ / "earlier.json";
   }
 
@@ -93,7 +94,7 @@ TEST_F(Since, AnotherRunsTokensAreNotPaired) {
   write_earlier(noisy_nats(0.1), true);
   write_output_file(folder_ / "nats.npy", npy_bytes(noisy_nats(0.3)), true);
   EXPECT_FALSE(compare(noisy_nats(0.12)).models[1].since->paired);
-  write_text(folder_ / "nats.npy", "no array");
+  write_output_file(folder_ / "nats.npy", std::string_view("no array"), true);
   EXPECT_FALSE(compare(noisy_nats(0.12)).models[1].since->paired);
 }
 
@@ -148,12 +149,14 @@ TEST_F(Since, WhatDiffersIsRefusedByName) {
 }
 
 TEST_F(Since, RefusesWhatIsNoReport) {
-  write_text(folder_ / "earlier.json", "{\"a\": 1}");
+  write_output_file(folder_ / "earlier.json", std::string_view("{\"a\": 1}"), true);
   const auto open = [&] { return user_error_of([&] { Baseline(folder_ / "earlier.json"); }); };
   EXPECT_CONTAINS(open(), "not the result of an evaluation");
-  write_text(folder_ / "earlier.json", R"({"format": "regroup-eval", "format_version": 1})");
+  write_output_file(folder_ / "earlier.json",
+                    std::string_view(R"({"format": "regroup-eval", "format_version": 1})"), true);
   EXPECT_CONTAINS(open(), "older than version 2");
-  write_text(folder_ / "earlier.json", R"({"format": "regroup-eval", "format_version": 3})");
+  write_output_file(folder_ / "earlier.json",
+                    std::string_view(R"({"format": "regroup-eval", "format_version": 3})"), true);
   EXPECT_CONTAINS(refusal(sample_result(noisy_nats(0), clusters_)), "lacks what an evaluation has");
   write_earlier(noisy_nats(0.1), false);
   EXPECT_CONTAINS(

@@ -11,6 +11,7 @@
 
 #include "core/base/file.h"
 #include "core/base/json.h"
+#include "core/base/output_file.h"
 #include "eval/report.h"
 #include "tests/eval/full_result.h"
 #include "tests/support/temp_dir.h"
@@ -59,7 +60,8 @@ class Browser : public ::testing::Test {
     const std::string script =
         "<script>addEventListener('load', () => {const wide = [];"
         "for (const e of document.querySelectorAll('main *')) { const r = e.getBoundingClientRect();"
-        "if (r.right > innerWidth + 0.5 && !e.closest('svg')) wide.push(e.tagName + ' ' + e.className); }"
+        "if (r.right > innerWidth + 0.5 && !e.closest('svg, .wide')) wide.push(e.tagName + ' ' + "
+        "e.className); }"
         "const found = {width: innerWidth, scroll: document.scrollingElement.scrollWidth, wide: wide,"
         "paper: getComputedStyle(document.body).backgroundColor, ink: getComputedStyle(document.body).color,"
         "heading: document.querySelector('h1').innerText,"
@@ -68,7 +70,7 @@ class Browser : public ::testing::Test {
         "const pre = document.createElement('pre'); pre.textContent = '@@' + JSON.stringify(found) + '@@';"
         "document.body.append(pre);});</script>";
     html.insert(html.rfind("</body>"), script);
-    write_text(folder_ / "page.html", html);
+    write_output_file(folder_ / "page.html", html, true);
     const std::string out = run(flags + " --window-size=" + std::to_string(width) +
                                 ",1200 --dump-dom file://" + fs::absolute(folder_ / "page.html").string());
     EXPECT_EQ(out.find("CONSOLE"), std::string::npos) << out.substr(out.find("CONSOLE"));

@@ -24,6 +24,7 @@ inline Result full_result() {
   const std::vector<std::int64_t> starts = {0, 150};
   const Clusters clusters = equal_clusters(30, 10);
   Result result = sample_result(scores, clusters, {Gate{1.02, 0.95}}, [](Result& asked) {
+    asked.options = Json::object();
     asked.replicates = 200;
     asked.baseline = BaselineFacts{"earlier.json", std::string(64, 'a'), "2026-01-01T00:00:00Z", "abc"};
   });

@@ -36,9 +36,14 @@ std::string complaint(const Json& report) {
 }
 
 TEST(Schema, HoldsOfEveryReport) {
+  const auto with_options = [](Result& result) { result.options = Json::object(); };
   EXPECT_EQ(complaint(report_json(full_result())), "");
-  EXPECT_EQ(complaint(report_json(sample_result({{1, 2}}, equal_clusters(1, 2)))), "");
-  EXPECT_EQ(complaint(report_json(sample_result({{1, 2}, {1, 2}}, equal_clusters(2, 1), Gate{1, 0.9}))), "");
+  for (const Nats& nats : {Nats{{1, 2}}, Nats{{1, 2}, {1, 2}}})
+    EXPECT_EQ(complaint(report_json(sample_result(scores_of(nats), equal_clusters(1, 2), {}, with_options))),
+              "");
+  EXPECT_EQ(complaint(report_json(sample_result(scores_of({{1, 2}, {1, 2}}), equal_clusters(2, 1),
+                                                {Gate{1, 0.9}}, with_options))),
+            "");
 }
 
 TEST(Schema, RefusesWhatIsNoReport) {
