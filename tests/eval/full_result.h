@@ -22,7 +22,7 @@ inline void add_tasks(Result& result) {
       accuracy.mcnemar_p = 0.625;
     }
     TaskAccuracy by_characters = accuracy;
-    by_characters.key = "acc_norm";
+    by_characters.key = std::string("acc_norm");
     result.models[m].tasks = {{.accuracies = {accuracy}, .perplexity = Figure{20, 1, Interval{18, 22}}},
                               {.accuracies = {accuracy, by_characters}}};
     if (m > 0) result.models[m].tasks[0].perplexity_ratio = ratio;
