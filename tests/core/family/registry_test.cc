@@ -118,6 +118,14 @@ TEST(Registry, ThePageListsEveryRefusal) {
   }
 }
 
+TEST(Registry, EveryFamilyIsMeasured) {
+  const std::string page = read_text(std::filesystem::path(REGROUP_SOURCE_DIR) / "docs/parity.md");
+  for (const Family* family : families()) {
+    const std::regex row("\n\\| " + std::string(family->name) + R"( \| [0-9.]+e-?[0-9+]+ \()");
+    EXPECT_TRUE(std::regex_search(page, row)) << family->name << ": tests/oracle/family_parity.py --page";
+  }
+}
+
 std::string refusal(const char* config) {
   try {
     family_for(Json::parse(config), "dir/config.json");
