@@ -152,6 +152,7 @@ std::string divergence_sentence(const ModelResult& model) {
 }
 
 std::string where_sentence(const ModelResult& model, const Result& result) {
+  constexpr double kWorthNaming = 0.05;  // of all that is lost: a handful of bad tokens is no place
   if (!model.difference || !model.difference->interval || model.difference->interval->low <= 0) return "";
   const double mean = model.difference->value, all = mean * static_cast<double>(result.scored_tokens);
   std::vector<std::string> places;
@@ -159,7 +160,7 @@ std::string where_sentence(const ModelResult& model, const Result& result) {
     const PartResult* worst = nullptr;
     for (const PartResult& part : model.parts[row])
       if (part.difference.interval && part.difference.interval->low > mean &&
-          (!worst || part.difference.value > worst->difference.value))
+          part.cost >= kWorthNaming * all && (!worst || part.difference.value > worst->difference.value))
         worst = &part;
     if (worst)
       places.push_back(fmt::format("{}, at {} ({}, {:.0f}% of its loss)", breakdowns()[row].title,

@@ -142,6 +142,22 @@ TEST(Breakdown, OneHugeDocumentIsBrokenDownByBlocks) {
       << where_sentence(sample.result().models[1], sample.result());
 }
 
+TEST(Breakdown, APlaceIsNamedWhereAShareOfTheLossIs) {
+  const auto sentence = [](double elsewhere) {
+    Sample sample(std::string(641, 'a'));
+    for (std::size_t i = 0; i < sample.scores[1].nats.size(); ++i)
+      sample.scores[1].nats[i] += elsewhere * (1 + 0.1 * static_cast<double>(i / 8 % 3));
+    for (const std::size_t i : {50, 180, 330, 500}) {
+      sample.tokens[i + 1] = static_cast<Token>('b' + i % 19);
+      sample.scores[1].nats[i] += 3 + 0.001 * static_cast<double>(i);
+    }
+    const Result result = sample.result();
+    return where_sentence(result.models[1], result);
+  };
+  EXPECT_TRUE(contains(sentence(0.1), "by frequency of the token, at once (")) << sentence(0.1);
+  EXPECT_FALSE(contains(sentence(0.5), "at once")) << sentence(0.5);
+}
+
 TEST(Breakdown, NothingLostIsNoSentence) {
   Sample sample(std::string(65, 'a'));
   const Result result = sample.result();
