@@ -15,6 +15,12 @@ namespace {
 
 constexpr int kStopped = 5;  // exit code: asked to stop before the end; --resume goes on
 
+// A CLI::Validator: changes the text, and says what is wrong with it, which is nothing.
+std::string auto_is_zero(std::string& text) {
+  if (text == "auto") text = "0";
+  return "";
+}
+
 void declare_budget(CLI::App& app, uptrain::UptrainOptions& options) {
   app.add_option("--tokens", options.tokens, "budget: tokens to train on");
   app.add_option("--steps", options.steps, "budget: optimizer steps");
@@ -45,8 +51,7 @@ void declare_training(CLI::App& app, uptrain::UptrainOptions& options) {
   app.add_option("--batch-tokens", options.batch_tokens, "tokens of a step; 0: by budget");
   app.add_option("--micro-batch", options.micro_batch,
                  "windows at a time; auto: as many as fit into memory, at most about 2048 tokens")
-      ->transform(CLI::Validator(
-          [](std::string& text) { return text = text == "auto" ? "0" : text, std::string(); }, "N|auto"));
+      ->transform(CLI::Validator(auto_is_zero, "N|auto"));
   app.add_flag("--recompute", options.recompute,
                "keep one activation a layer and compute the others again: less memory, a third more work; "
                "chosen with --micro-batch auto where memory asks for it");

@@ -10,19 +10,9 @@
 
 namespace regroup::uptrain {
 
-UptrainOptions with_choices_of(const SavedState& saved, UptrainOptions options) {
-  const Json& before = saved.must_match();
-  const auto keep = [&before](auto& value, const char* name) {
-    if (value == 0 && before.contains(name)) before[name].get_to(value);
-  };
-  keep(options.sequence_length, "sequence-length");
-  keep(options.batch_tokens, "batch-tokens");
-  keep(options.micro_batch, "micro-batch");
-  keep(options.validate_every, "validate-every");
-  keep(options.lr, "lr");
-  return options;
-}
+namespace {
 
+// Whether the recipe has other steps than the saved run; UserError where they may not be others.
 bool extends(const SavedState& saved, const UptrainOptions& options, const Recipe& recipe) {
   const auto steps = saved.must_match().value("steps", std::int64_t{0});
   if (steps == recipe.steps) return false;
@@ -44,6 +34,21 @@ bool extends(const SavedState& saved, const UptrainOptions& options, const Recip
        .remedy = "A budget is changed in the constant part of --schedule 1-sqrt, after warm-up and matching. "
                  "Give the same budget, remove newer states to go on from an older one, or start anew with "
                  "--overwrite"});
+}
+
+}  // namespace
+
+UptrainOptions with_choices_of(const SavedState& saved, UptrainOptions options) {
+  const Json& before = saved.must_match();
+  const auto keep = [&before](auto& value, const char* name) {
+    if (value == 0 && before.contains(name)) before[name].get_to(value);
+  };
+  keep(options.sequence_length, "sequence-length");
+  keep(options.batch_tokens, "batch-tokens");
+  keep(options.micro_batch, "micro-batch");
+  keep(options.validate_every, "validate-every");
+  keep(options.lr, "lr");
+  return options;
 }
 
 RunState continued(const SavedState& saved, const UptrainOptions& options, const Recipe& recipe,

@@ -51,15 +51,14 @@ MemoryEstimate estimate_memory(const MemoryQuestion& question, const Passes& pas
           .program = question.program};
 }
 
-Passes fitting_passes(const MemoryQuestion& question, Passes most, double available) {
+Passes fitting_passes(const MemoryQuestion& question, const Passes& most, double available) {
   const auto fits = [&](const Passes& passes) {
     return estimate_memory(question, passes).total() <= available;
   };
-  for (Passes passes = most; passes.micro_batch >= 1; passes.micro_batch /= 2)
-    if (fits(passes)) return passes;
-  Passes passes{.micro_batch = most.micro_batch, .recompute = true};
-  while (passes.micro_batch > 1 && !fits(passes)) passes.micro_batch /= 2;
-  return passes;
+  for (const bool recompute : {most.recompute, true})
+    for (Passes passes{most.micro_batch, recompute}; passes.micro_batch >= 1; passes.micro_batch /= 2)
+      if (fits(passes)) return passes;
+  return {.micro_batch = 1, .recompute = true};
 }
 
 }  // namespace regroup::uptrain

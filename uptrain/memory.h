@@ -36,6 +36,6 @@ MemoryEstimate estimate_memory(const MemoryQuestion& question, const Passes& pas
 // The passes with the most windows, up to those of `most`, that fit into `available` bytes, halved as often
 // as needed; activations are recomputed only where one window would not fit otherwise. If nothing fits, the
 // smallest passes.
-Passes fitting_passes(const MemoryQuestion& question, Passes most, double available);
+Passes fitting_passes(const MemoryQuestion& question, const Passes& most, double available);
 
 }  // namespace regroup::uptrain
