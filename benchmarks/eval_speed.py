@@ -8,7 +8,6 @@ is busy with other work, the ratio says how two programs starve, not how fast th
 usage: PYTHON benchmarks/eval_speed.py [--model DIR] [--results DIR]      (PYTHON has torch, lm_eval and accelerate)
 """
 import argparse
-import datetime
 import json
 import os
 import pathlib
@@ -95,9 +94,8 @@ def main():
             row, tokens = measure(args, [args.model, converted], text, dtype, scratch)
             rows.append(row)
             print(row, flush=True)
-    date = datetime.date.today().isoformat()
     record = "\n".join([
-        f"# eval, {date}", "",
+        "# eval's speed", "",
         f"`PYTHON {' '.join(sys.argv)}`: {args.model.name} and its conversion to {args.kv_heads} key/value heads, {tokens:,} tokens each in "
         f"windows of {args.window}, {args.batch} at a time, {args.threads} threads, {args.turns} turns; {machine.describe()}, load {os.getloadavg()[1]:.1f}. Tokens/s of "
         "both models together: ours with everything that `regroup eval` says of them and the program's start, lm-eval's of "
@@ -105,8 +103,7 @@ def main():
         "| dtype | regroup eval, tokens/s | lm-eval, tokens/s | ours against it, turn by turn | word perplexities apart by |",
         "|---|---|---|---|---|", *rows, ""])
     print(record)
-    if args.results:
-        (args.results / f"eval_speed_{date}.md").write_text(record)
+    machine.record(args.results, "eval_speed", record)
 
 
 if __name__ == "__main__":

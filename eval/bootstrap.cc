@@ -12,7 +12,7 @@
 namespace regroup::eval {
 namespace {
 
-// A resampled figure beside the one it belongs to.
+// A resampled figure beside the one it belongs to. (The perplexity ratio says what the difference says.)
 struct Row {
   std::string_view key, title;
   int decimals;
@@ -26,8 +26,6 @@ const Figure* pointer_to(const std::optional<Figure>& figure) {
 constexpr Row kRows[] = {
     {"difference", "difference to the source", 4,
      [](const ModelResult& model) { return pointer_to(model.difference); }},
-    {"perplexity_ratio", "perplexity ratio", 4,
-     [](const ModelResult& model) { return pointer_to(model.ratio); }},
     {"kl_divergence", "KL divergence", 5,
      [](const ModelResult& model) { return find_statistic(model, "kl_divergence"); }},
     {"same_top", "same top", 4, [](const ModelResult& model) { return find_statistic(model, "same_top"); }},
@@ -63,8 +61,7 @@ std::string bootstrap_sentence(const ModelResult& model, const Result& result) {
   std::vector<std::string> parts;
   for (const ResampledFigure& resampled : model.resampled)
     for (const Row& row : kRows) {
-      if (row.key != resampled.key || row.key == "perplexity_ratio")
-        continue;  // it says what the difference says
+      if (row.key != resampled.key) continue;
       const Figure* figure = row.figure(model);
       if (figure && figure->interval && disagree(resampled.interval, *figure->interval))
         parts.push_back(fmt::format("{} {} instead of {}", row.title,
