@@ -9,6 +9,7 @@
 #include "convert/merge_method.h"
 #include "convert/provenance.h"
 #include "core/base/error.h"
+#include "core/base/table.h"
 #include "core/base/units.h"
 #include "core/checkpoint/carry.h"
 #include "core/checkpoint/output.h"
@@ -139,9 +140,7 @@ std::string convert(const ConvertOptions& options, const Json& resolved) {
 }
 
 std::vector<std::string> method_names() {
-  std::vector<std::string> names;
-  for (const MergeMethod& method : merge_methods()) names.emplace_back(method.name);
-  return names;
+  return names_of(merge_methods());
 }
 
 std::string method_help() {

@@ -5,6 +5,7 @@
 
 #include "convert/refits/refits.h"
 #include "core/base/error.h"
+#include "core/base/table.h"
 #include "core/model/decoder_layer.h"
 
 namespace regroup::convert {
@@ -100,8 +101,6 @@ std::span<const Refit> refits() {
 std::vector<const Refit*> parse_refits(const std::string& list) {
   std::vector<const Refit*> chosen;
   if (list == "none") return chosen;
-  std::vector<std::string> names;
-  for (const Refit& refit : kRefits) names.emplace_back(refit.name);
   for (std::size_t begin = 0; begin <= list.size();) {
     const std::size_t end = std::min(list.find(',', begin), list.size());
     const std::string name = list.substr(begin, end - begin);
@@ -109,7 +108,7 @@ std::vector<const Refit*> parse_refits(const std::string& list) {
     if (row == kRefits.end())
       throw UserError({.where = "--refit",
                        .what = "no such refit",
-                       .expected = "none, or a list of " + list_some(names),
+                       .expected = "none, or a list of " + list_some(names_of(kRefits)),
                        .found = "'" + name + "'"});
     chosen.push_back(&*row);
     begin = end + 1;

@@ -170,12 +170,6 @@ DataFile data_file(const fs::path& path) {
   return {path, fs::file_size(path), sha256_of_file(path)};
 }
 
-std::int64_t scored_by(std::span<const data::Window> windows) {
-  std::int64_t scored = 0;
-  for (const data::Window& window : windows) scored += window.scored();
-  return scored;
-}
-
 void describe_data(const Options& options, const Inputs& inputs, Result& result) {
   const Convention& rule = convention(options.convention);
   for (const fs::path& path : options.data)
@@ -189,7 +183,7 @@ void describe_data(const Options& options, const Inputs& inputs, Result& result)
   result.convention = rule.name;
   result.convention_summary = rule.summary;
   result.windows = std::ssize(inputs.windows);
-  result.scored_tokens = scored_by(inputs.windows);
+  result.scored_tokens = data::scored_tokens(inputs.windows);
 }
 
 void describe_gates(const Options& options, Result& result) {
@@ -271,7 +265,8 @@ std::vector<ModelFacts> facts_of_all(const Inputs& inputs) {
 // Of every model in turn, whose times and facts go to `result`.
 AllScores score_models(const Inputs& inputs, const std::vector<ModelFacts>& facts, const ScoreOptions& score,
                        Result& result) {
-  const std::int64_t total = scored_by(inputs.windows) + scored_by(inputs.requests.windows);
+  const std::int64_t total =
+      data::scored_tokens(inputs.windows) + data::scored_tokens(inputs.requests.windows);
   AllScores all;
   std::shared_ptr<SourceStates> states;
   for (std::size_t m = 0; m < facts.size(); ++m) {

@@ -87,7 +87,7 @@ Scores Scorer::score(const ScoreRequest& request, const std::function<void(std::
   if (source && *source) {
     scoring.reference = &(*source)->distributions;
   } else if (source) {
-    const std::int64_t scored = metric::scored_tokens(request.windows);
+    const std::int64_t scored = data::scored_tokens(request.windows);
     *source = make_states(decoder, scored, options_);
     scoring.keep_hidden_NM = &(*source)->distributions.hidden_NM;
   }

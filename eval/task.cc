@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/base/error.h"
+#include "core/base/table.h"
 #include "core/data/text_formats.h"
 #include "core/tokenizer/unicode.h"
 
@@ -23,14 +24,11 @@ std::string without(std::string text, std::string_view prefix, std::string_view 
 
 // Python's str.strip().
 std::string stripped(std::string_view text) {
-  std::size_t begin = text.size(), end = 0;
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t here = at;
-    if (tokenizer::is_python_space(tokenizer::next_character(text, at))) continue;
-    begin = std::min(begin, here);
-    end = at;
-  }
-  return begin < end ? std::string(text.substr(begin, end - begin)) : std::string();
+  text = text.substr(0, tokenizer::size_without_trailing_space(text));
+  for (std::size_t at = 0, begin = 0; at < text.size(); begin = at)
+    if (!tokenizer::is_python_space(tokenizer::next_character(text, at)))
+      return std::string(text.substr(begin));
+  return "";
 }
 
 Example question(const std::string& prompt, const std::vector<std::string>& answers, std::size_t gold) {
@@ -122,18 +120,12 @@ constexpr Task kAll[] = {
      .example = winogrande},
 };
 
-std::vector<std::string> task_names() {
-  std::vector<std::string> names;
-  for (const Task& task : kAll) names.emplace_back(task.name);
-  return names;
-}
-
 const Task& task_named(const std::string& name) {
   const auto row = std::ranges::find(kAll, name, &Task::name);
   if (row != std::end(kAll)) return *row;
   throw UserError({.where = "--tasks",
                    .what = "no such task",
-                   .expected = "one of " + list_some(task_names(), 20),
+                   .expected = "one of " + list_some(names_of(kAll), 20),
                    .found = fmt::format("'{}'", name)});
 }
 
@@ -180,7 +172,7 @@ std::span<const Task> tasks() {
 
 std::string task_help() {
   return fmt::format("tasks to score, each NAME=FILE.jsonl, or NAME for NAME.jsonl in --task-data: {}",
-                     list_some(task_names(), 20));
+                     list_some(names_of(kAll), 20));
 }
 
 std::filesystem::path task_file(const std::string& word, const std::filesystem::path& directory) {

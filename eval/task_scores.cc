@@ -13,14 +13,6 @@ namespace {
 
 using tokenizer::Token;
 
-// How many bytes `text` has before the white space at its end (Python's str.rstrip()).
-std::size_t size_without_trailing_space(std::string_view text) {
-  std::size_t size = 0;
-  for (std::size_t at = 0; at < text.size();)
-    if (!tokenizer::is_python_space(tokenizer::next_character(text, at))) size = at;
-  return size;
-}
-
 std::int64_t characters(std::string_view text) {
   std::int64_t count = 0;
   for (std::size_t at = 0; at < text.size(); ++count) tokenizer::next_character(text, at);
@@ -44,7 +36,7 @@ std::string append_request(const Choice& choice, const Encoder& encode, std::int
   const std::string whole = choice.context + " " + choice.text;
   std::vector<Token> ids = encode(whole);
   const std::int64_t context =
-      std::ssize(encode(whole.substr(0, size_without_trailing_space(choice.context))));
+      std::ssize(encode(whole.substr(0, tokenizer::size_without_trailing_space(choice.context))));
   const std::int64_t scored = std::ssize(ids) - context;
   if (context == 0) return "a context without a token";
   if (scored <= 0) return "a continuation without a token of its own";

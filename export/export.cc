@@ -9,6 +9,7 @@
 #include "core/base/log.h"
 #include "core/base/output_file.h"
 #include "core/base/progress.h"
+#include "core/base/table.h"
 #include "core/base/version.h"
 #include "core/gguf/writer.h"
 #include "core/tokenizer/tokenizer.h"
@@ -112,9 +113,7 @@ std::string dtype_help() {
 }
 
 std::string architecture_help() {
-  std::vector<std::string> names;
-  for (const Architecture& architecture : architectures()) names.emplace_back(architecture.name);
-  return list_some(names, 30);
+  return list_some(names_of(architectures()), 30);
 }
 
 }  // namespace regroup::exporting

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/base/table.h"
 
 namespace regroup::exporting {
 namespace {
@@ -34,9 +35,9 @@ const WeightType& weight_type(std::string_view name, checkpoint::DType stored) {
   const std::string_view wanted = name.empty() ? name_for(stored) : name;
   const auto row = std::ranges::find(kWeightTypes, wanted, &WeightType::name);
   if (row != kWeightTypes.end()) return *row;
-  std::vector<std::string> names;
-  for (const WeightType& type : kWeightTypes) names.emplace_back(type.name);
-  throw UserError({.where = "--dtype", .expected = "one of " + list_some(names), .found = std::string(name)});
+  throw UserError({.where = "--dtype",
+                   .expected = "one of " + list_some(names_of(kWeightTypes)),
+                   .found = std::string(name)});
 }
 
 }  // namespace regroup::exporting

@@ -1,11 +1,11 @@
 #include "uptrain/loss.h"
 
-#include <algorithm>
 #include <array>
 #include <string>
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/base/table.h"
 #include "core/model/norm.h"
 #include "uptrain/uptrain.h"
 
@@ -100,12 +100,7 @@ std::span<const Loss> losses() {
 
 const Loss& loss(std::string_view name, bool with_teacher) {
   if (name.empty()) return kLosses[with_teacher ? 1 : 0];
-  const auto found = std::ranges::find(kLosses, name, &Loss::name);
-  if (found != kLosses.end()) return *found;
-  throw UserError({.where = "--loss",
-                   .what = "no such loss",
-                   .expected = list_some(loss_names()),
-                   .found = std::string(name)});
+  return row_named(kLosses, name, "--loss", "loss");
 }
 
 const Loss& matching_loss() {
@@ -113,9 +108,7 @@ const Loss& matching_loss() {
 }
 
 std::vector<std::string> loss_names() {
-  std::vector<std::string> names;
-  for (const Loss& row : kLosses) names.emplace_back(row.name);
-  return names;
+  return names_of(kLosses);
 }
 
 }  // namespace regroup::uptrain

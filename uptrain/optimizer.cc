@@ -4,7 +4,7 @@
 #include <array>
 #include <cmath>
 
-#include "core/base/error.h"
+#include "core/base/table.h"
 #include "uptrain/uptrain.h"
 
 namespace regroup::uptrain {
@@ -23,18 +23,11 @@ std::span<const Optimizer> optimizers() {
 }
 
 const Optimizer& optimizer(std::string_view name) {
-  const auto found = std::ranges::find(kOptimizers, name, &Optimizer::name);
-  if (found != kOptimizers.end()) return *found;
-  throw UserError({.where = "--optimizer",
-                   .what = "no such optimizer",
-                   .expected = list_some(optimizer_names()),
-                   .found = std::string(name)});
+  return row_named(kOptimizers, name, "--optimizer", "optimizer");
 }
 
 std::vector<std::string> optimizer_names() {
-  std::vector<std::string> names;
-  for (const Optimizer& row : kOptimizers) names.emplace_back(row.name);
-  return names;
+  return names_of(kOptimizers);
 }
 
 at::Tensor orthogonalized(const at::Tensor& matrices) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/base/table.h"
 #include "uptrain/uptrain.h"
 
 namespace regroup::uptrain {
@@ -55,12 +56,7 @@ std::span<const Schedule> schedules() {
 }
 
 const Schedule& schedule(std::string_view name) {
-  const auto found = std::ranges::find(kSchedules, name, &Schedule::name);
-  if (found != kSchedules.end()) return *found;
-  throw UserError({.where = "--schedule",
-                   .what = "no such schedule",
-                   .expected = list_some(schedule_names()),
-                   .found = std::string(name)});
+  return row_named(kSchedules, name, "--schedule", "schedule");
 }
 
 double learning_rate(const Schedule& schedule, double peak, std::int64_t step, const Course& course) {
@@ -78,9 +74,7 @@ bool at_peak(const Schedule& schedule, std::int64_t step, const Course& course) 
 }
 
 std::vector<std::string> schedule_names() {
-  std::vector<std::string> names;
-  for (const Schedule& row : kSchedules) names.emplace_back(row.name);
-  return names;
+  return names_of(kSchedules);
 }
 
 }  // namespace regroup::uptrain

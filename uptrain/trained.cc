@@ -6,6 +6,7 @@
 #include <set>
 
 #include "core/base/error.h"
+#include "core/base/table.h"
 
 namespace regroup::uptrain {
 namespace {
@@ -79,9 +80,7 @@ std::int64_t trained_parameters(const model::Weights& weights, const Treatments&
 }
 
 std::vector<std::string> trained_part_names() {
-  std::vector<std::string> names;
-  for (const TrainedPart& row : kTrainedParts) names.emplace_back(row.name);
-  return names;
+  return names_of(kTrainedParts);
 }
 
 }  // namespace regroup::uptrain

@@ -28,6 +28,12 @@ void require_length(std::int64_t length, std::int64_t least = 1) {
 
 }  // namespace
 
+std::int64_t scored_tokens(std::span<const Window> windows) {
+  std::int64_t scored = 0;
+  for (const Window& window : windows) scored += window.scored();
+  return scored;
+}
+
 std::vector<Window> consecutive_windows(std::int64_t tokens, std::int64_t window) {
   require_length(window);
   require_tokens(tokens, 2);

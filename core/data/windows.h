@@ -16,6 +16,9 @@ struct Window {
   bool operator==(const Window&) const = default;
 };
 
+// How many targets windows score.
+std::int64_t scored_tokens(std::span<const Window> windows);
+
 // Evaluation: inputs [iW, min((i+1)W, N-1)) for all i, so that every token but the stream's first is a target
 // exactly once. UserError unless `tokens`, N, is at least 2.
 std::vector<Window> consecutive_windows(std::int64_t tokens, std::int64_t window);

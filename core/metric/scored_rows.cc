@@ -89,12 +89,6 @@ void for_each_batch(const model::Decoder& decoder, const std::vector<std::int32_
   }
 }
 
-std::int64_t scored_tokens(const std::vector<data::Window>& windows) {
-  std::int64_t scored = 0;
-  for (const data::Window& window : windows) scored += window.scored();
-  return scored;
-}
-
 void place(const ScoredRows& rows, const at::Tensor& values, at::Tensor& out) {
   std::int64_t row = 0;
   for (const Run& run : rows.runs) {

@@ -34,8 +34,6 @@ void for_each_batch(const model::Decoder& decoder, const std::vector<std::int32_
                     const std::vector<data::Window>& windows, std::int64_t batch,
                     const std::function<void(const ScoredRows&)>& take);
 
-std::int64_t scored_tokens(const std::vector<data::Window>& windows);
-
 // Puts the rows of `values`, [N, …] in a batch's order, to their places in `out`, [all scored tokens, …] of
 // the same type on the CPU.
 void place(const ScoredRows& rows, const at::Tensor& values, at::Tensor& out);

@@ -78,7 +78,7 @@ void require_finite(const at::Tensor& values_N, const ScoredRows& rows, std::str
 
 TokenScores score_tokens(const model::Decoder& decoder, const std::vector<std::int32_t>& tokens,
                          const std::vector<data::Window>& windows, const ScoringOptions& options) {
-  const std::int64_t scored = scored_tokens(windows);
+  const std::int64_t scored = data::scored_tokens(windows);
   check(!options.reference || options.reference->hidden_NM.size(0) == scored,
         "the reference knows the same tokens");
   TokenScores scores{at::empty({scored}, at::kDouble), at::empty({scored}, at::kInt),

@@ -130,4 +130,11 @@ std::string normalize(Form form, std::string_view text) {
   return result;
 }
 
+std::size_t size_without_trailing_space(std::string_view text) {
+  std::size_t size = 0;
+  for (std::size_t at = 0; at < text.size();)
+    if (!is_python_space(next_character(text, at))) size = at;
+  return size;
+}
+
 }  // namespace regroup::tokenizer

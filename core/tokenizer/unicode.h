@@ -34,4 +34,7 @@ std::string normalize(Form form, std::string_view text);
 // with 15 or 16; otherwise `character`.
 char32_t stand_in(char32_t character);
 
+// How many bytes `text` has before the white space at its end (Python's str.rstrip()).
+std::size_t size_without_trailing_space(std::string_view text);
+
 }  // namespace regroup::tokenizer
