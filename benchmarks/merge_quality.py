@@ -18,22 +18,24 @@ import machine
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SHARED = ROOT / "../shared"
 
-# name -> (flags, tokens of calibration text or None, the study's figures at 2:1, 4:1, 8:1). Rows of one seed: SINGLE.
+# name -> (flags, tokens of calibration text, 0: drawn ones, None: none, the study's figures at 2:1, 4:1, 8:1). Rows of one seed: SINGLE.
 ROWS = {
     "mean": (["--method", "mean"], None, (0.860, 1.268, 1.399)),
     "first": (["--method", "first"], None, (0.716, 1.046, 1.120)),
-    "select": (["--method", "select"], None, None),
-    "mean-renorm": (["--method", "mean-renorm"], None, (0.536, 0.999, 1.282)),
+    "select": (["--method", "select", "--weights-only"], None, None),
+    "mean-renorm": (["--method", "mean-renorm", "--weights-only"], None, (0.536, 0.999, 1.282)),
     "mean, cost": (["--method", "mean", "--grouping", "cost", "--refit", "none"], 12288, (0.732, 1.290, 1.399)),
     "select, text": (["--method", "select", "--refit", "none"], 12288, None),
-    "aligned-mean": (["--method", "aligned-mean", "--grouping", "contiguous"], None, (0.510, 0.909, 1.121)),
-    "aligned-renorm": (["--method", "aligned-renorm", "--grouping", "contiguous"], None, (0.272, 0.569, 1.046)),
+    "aligned-mean": (["--method", "aligned-mean", "--grouping", "contiguous", "--weights-only"], None, (0.510, 0.909, 1.121)),
+    "aligned-renorm": (["--method", "aligned-renorm", "--grouping", "contiguous", "--weights-only"], None, (0.272, 0.569, 1.046)),
     "aligned-mean, text": (["--method", "aligned-mean", "--grouping", "contiguous", "--refit", "none"], 12288,
                            (0.285, 0.590, 0.783)),
     "aligned-renorm, text": (["--method", "aligned-renorm", "--grouping", "contiguous", "--refit", "none"], 12288,
                              (0.156, 0.568, 1.292)),
-    "optimal, contiguous": (["--grouping", "contiguous"], None, (0.098, 0.239, 0.438)),
-    "default without text (optimal, cost)": ([], None, (0.065, 0.206, 0.425)),
+    "optimal, contiguous": (["--grouping", "contiguous", "--weights-only"], None, (0.098, 0.239, 0.438)),
+    "optimal, cost": (["--weights-only"], None, (0.065, 0.206, 0.425)),
+    "optimal, cost, 12 k drawn": (["--refit", "none", "--calibration-tokens", "12288"], 0, None),
+    "default without text (65 k drawn)": ([], 0, None),
     "optimal, contiguous, text": (["--grouping", "contiguous", "--refit", "none"], 12288, (0.040, 0.103, 0.218)),
     "optimal, cost, text": (["--refit", "none"], 12288, (0.022, 0.105, 0.218)),
     "  + scale": (["--refit", "scale"], 32768, None),
@@ -114,7 +116,7 @@ def main():
             cells, seconds = [], []
             for index, kv_heads in enumerate(args.kv_heads):
                 outs = []
-                for seed in range(args.seeds if tokens and row not in SINGLE else 1):
+                for seed in range(args.seeds if tokens is not None and row not in SINGLE else 1):
                     outs.append(folder / f"model-{kv_heads}-{seed}")
                     seconds.append(convert(args, shard, flags, tokens, kv_heads, seed, outs[-1]))
                 source, values = losses(args, folder, outs)

@@ -1,6 +1,8 @@
 // regroup convert MODEL OUT --kv-heads G
 #include "convert/convert.h"
 
+#include <fmt/format.h>
+
 #include <iostream>
 #include <memory>
 
@@ -72,9 +74,13 @@ Run declare_convert(CLI::App& app) {
                "in place of --calibration: text that the model writes itself; the whole model is in memory "
                "for it, and a large one takes hours on a CPU");
   app.add_flag("--no-bos", flags->no_bos, "documents do not start with the tokenizer's BOS");
-  app.add_option("--calibration-tokens", flags->calibration.tokens, "tokens of it to look at")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  app.add_flag("--weights-only", flags->calibration.weights_only,
+               "look at nothing but weights: seconds, but without text the default looks at what the model "
+               "makes of tokens drawn at random, and loses far less");
+  app.add_option(
+         "--calibration-tokens", flags->calibration.tokens,
+         fmt::format("tokens to look at, of text or drawn (default: {})", convert::kCalibrationTokens))
+      ->check(CLI::PositiveNumber);
   app.add_option(
          "--first-position-weight", flags->calibration.first_position_weight,
          "what a window's first position, a model's attention sink, counts in statistics and errors: 1 "
@@ -82,8 +88,8 @@ Run declare_convert(CLI::App& app) {
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   app.add_option("--refit", flags->refit,
-                 "after the merge, with --calibration: none, or a list such as ridge,reconstruct of " +
-                     convert::refit_help() + " (default: " + std::string(convert::best_refit()) + ")");
+                 "after the merge: none, or a list such as ridge,reconstruct of " + convert::refit_help() +
+                     " (default: " + std::string(convert::best_refit()) + "; none for weights alone)");
   app.add_option(
       "--memory", flags->memory,
       "such as 8GB: hidden states of the text that do not fit are kept on disk (default: most of what "

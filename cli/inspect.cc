@@ -21,7 +21,7 @@ struct Options {
 
 // Options of the one view say nothing in the other.
 void require_view(const CLI::App& app, bool heads) {
-  for (const char* name : {"--kv-heads", "--method", "--report"})
+  for (const char* name : {"--kv-heads", "--method", "--report", "--calibration-tokens"})
     if (!heads && app.get_option(name)->count() > 0)
       throw UserError({.where = name, .what = "is about --heads", .remedy = "Give --heads too"});
   for (const char* name : {"--context", "--batch"})
@@ -48,6 +48,11 @@ Run declare_inspect(CLI::App& app) {
   app.add_option("--kv-heads", options->inspect_heads.kv_heads,
                  "with --heads: numbers of key/value heads to show the groups for (default: a middle one)");
   app.add_option("--method", options->inspect_heads.method, "with --heads: " + convert::method_help());
+  app.add_option(
+         "--calibration-tokens", options->inspect_heads.calibration_tokens,
+         "with --heads: costs and groups by what the model makes of so many tokens drawn at random, as "
+         "convert has them (default: from weights alone, as with its --weights-only)")
+      ->check(CLI::PositiveNumber);
   app.add_option("--report", options->inspect_heads.report,
                  "with --heads: write one self-contained HTML page");
   app.add_flag("--json", options->json, "for a program to read");

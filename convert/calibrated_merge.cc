@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "convert/layer_files.h"
+#include "convert/source_stream.h"
 #include "core/base/error.h"
 #include "core/base/hash.h"
 #include "core/base/log.h"
@@ -33,18 +34,6 @@ constexpr double kDriftCorrection = 1;
 // Windows whose attention itself is compared (refits/query.cc).
 constexpr std::int64_t kAttentionWindows = 16;
 
-// Streams of the whole text, [W, T, M] on the CPU: the source's and the student's before a layer, and between
-// them the target of that layer.
-struct Streams {
-  at::Tensor source_WTM, student_WTM, target_WTM;
-};
-
-// What a pass of the source through a layer leaves of its attention's inputs.
-struct SeenInputs {
-  at::Tensor moments_NN;            // sum of weighted x x^T over the windows that are learned from
-  std::vector<at::Tensor> windows;  // the first ones themselves, [B, T, M] each
-};
-
 // Bytes that a layer takes at its heaviest: its weights, the student's projections with their gradients and
 // Adam's two moments, and statistics in float64.
 std::uint64_t layer_bytes(const family::ModelConfig& config, std::int64_t element) {
@@ -59,128 +48,126 @@ std::uint64_t layer_bytes(const family::ModelConfig& config, std::int64_t elemen
   return static_cast<std::uint64_t>(element) * (6 * projections + feed_forward) + 8 * statistics;
 }
 
-at::Tensor make_stream(at::IntArrayRef shape, at::ScalarType type, const fs::path& file) {
-  if (file.empty()) return at::empty(shape, type);
-  fs::remove(file);
-  return at::from_file(file.string(), /*shared=*/true, c10::multiply_integers(shape), type).view(shape);
+// Of positions in statistics and errors: 1, but for the first.
+at::Tensor position_weights(std::int64_t length, double first, at::TensorOptions options) {
+  at::Tensor weight_T1 = at::ones({length, 1}, options);
+  weight_T1.narrow(0, 0, 1).fill_(first);
+  return weight_T1;
 }
+
+// Where the residual streams of all windows lie, [W, T, M] on the CPU.
+class StreamStorage {
+ public:
+  // Room for `count` of them, in `directory` where they do not fit beside a layer.
+  StreamStorage(const ModelDirectory& model, const CalibrationTokens& tokens, std::int64_t count,
+                const CalibrationOptions& options, const fs::path& directory)
+      : shape_{tokens.windows(), tokens.length(), model.config.hidden}, type_(arithmetic_of(model)) {
+    const std::uint64_t bytes =
+        static_cast<std::uint64_t>(count * c10::multiply_integers(shape_)) * at::elementSize(type_);
+    const std::uint64_t budget = options.memory.value_or(available_host_memory() / 10 * 9);
+    if (bytes + layer_bytes(model.config, static_cast<std::int64_t>(at::elementSize(type_))) <= budget)
+      return;
+    directory_ = directory;
+    log_info(fmt::format("hidden states of {} do not fit beside a layer: they are kept in {}",
+                         human_bytes(static_cast<double>(bytes)), directory_.string()));
+  }
+
+  at::Tensor make(const char* name) const {
+    if (directory_.empty()) return at::empty(shape_, type_);
+    const fs::path file = directory_ / name;
+    fs::remove(file);
+    return at::from_file(file.string(), /*shared=*/true, c10::multiply_integers(shape_), type_).view(shape_);
+  }
+
+ private:
+  std::vector<std::int64_t> shape_;
+  at::ScalarType type_;
+  fs::path directory_;  // empty: memory
+};
 
 class CalibratedMerge {
  public:
-  CalibratedMerge(const ModelDirectory& model, const CalibrationRecipe& recipe, const CalibrationText& text,
-                  const LayerFiles& files)
+  CalibratedMerge(const ModelDirectory& model, const CalibrationRecipe& recipe,
+                  const CalibrationTokens& tokens, const LayerFiles& files)
       : model_(model),
         recipe_(recipe),
-        text_(text),
+        tokens_(tokens),
         files_(files),
         device_(model::open_device(recipe.device)),
-        type_(model.find(Part::kKeyWeight, 0)->stored.info->dtype == checkpoint::DType::kF64 ? at::kDouble
-                                                                                             : at::kFloat),
+        type_(arithmetic_of(model)),
         student_config_(model.config),
-        progress_(
-            fmt::format("calibrating on {} windows of {} tokens", text.windows(), text.length()),
-            static_cast<double>(model.config.layers) * passes() * static_cast<double>(text.tokens_WT.numel()),
-            "tokens") {
+        progress_(fmt::format("calibrating on {} windows of {} tokens", tokens.windows(), tokens.length()),
+                  static_cast<double>(model.config.layers) * passes() *
+                      static_cast<double>(tokens.tokens_WT.numel()),
+                  "tokens"),
+        weight_T1_(position_weights(tokens.length(), recipe.options.first_position_weight,
+                                    at::TensorOptions(type_).device(device_))),
+        storage_(model, tokens, follows_student() ? 3 : 1, recipe.options, files.directory()),
+        source_(model, tokens.tokens_WT, storage_.make("source"), device_) {
     student_config_.kv_heads = recipe.merge.groups;
-    weight_T1_ = at::ones({text.length(), 1}, at::TensorOptions(type_).device(device_));
-    weight_T1_.narrow(0, 0, 1).fill_(recipe.options.first_position_weight);
-    rotation_ = model::rotation_at(model.config, 0, text.length(), weight_T1_.options(), type_);
+    if (!follows_student()) return;
+    student_WTM_ = storage_.make("student").copy_(source_.stream_WTM());
+    target_WTM_ = storage_.make("target");
   }
 
   void run() {
-    embed();
     for (std::int64_t layer = 0; layer < model_.config.layers; ++layer) {
       const model::Weights weights = model::load_layer(model_, layer, type_, device_);
       MergedLayer merged;
       if (files_.has(layer)) {
-        advance_source(weights, layer, nullptr);
+        source_.advance(weights, [&](const SourceStream::Step& step) { count(step.stream_BTM); });
         merged = files_.read(layer);
       } else {
         merged = merge(weights, layer);
         files_.write(layer, merged);
       }
-      if (layer + 1 < model_.config.layers) advance_student(weights, merged.attention, layer);
+      if (follows_student() && layer + 1 < model_.config.layers)
+        advance_student(weights, merged.attention, layer);
     }
   }
 
  private:
+  // Statistics are of the source alone. Only refits look at what earlier merges have changed.
+  bool follows_student() const { return !recipe_.refits.empty(); }
+
   double passes() const {
-    double passes = 2;
+    double passes = follows_student() ? 2 : 1;
     for (const Refit* refit : recipe_.refits) passes += refit->passes;
     return passes;
   }
 
-  template <typename Visit>
-  void for_batches(Visit visit) const {
-    for (std::int64_t begin = 0; begin < text_.windows(); begin += kWindowsAtATime)
-      visit(begin, std::min(kWindowsAtATime, text_.windows() - begin));
-  }
-
-  void embed() {
-    const std::vector<std::int64_t> shape = {text_.windows(), text_.length(), model_.config.hidden};
-    const std::uint64_t bytes =
-        3 * static_cast<std::uint64_t>(c10::multiply_integers(shape)) * at::elementSize(type_);
-    const std::uint64_t budget = recipe_.options.memory.value_or(available_host_memory() / 10 * 9);
-    const std::uint64_t layer = layer_bytes(model_.config, static_cast<std::int64_t>(at::elementSize(type_)));
-    const bool spill = bytes + layer > budget;
-    if (spill)
-      log_info(fmt::format("hidden states of {} do not fit beside a layer: they are kept in {}",
-                           human_bytes(static_cast<double>(bytes)), files_.directory().string()));
-    const auto stream = [&](const char* name) {
-      return make_stream(shape, type_, spill ? files_.directory() / name : fs::path());
-    };
-    streams_ = {stream("source"), stream("student"), stream("target")};
-    const model::Weights weights = model::load_embedding(model_, type_, device_);
-    for_batches([&](std::int64_t begin, std::int64_t count) {
-      const at::Tensor x_BTM =
-          model::embedded(model_.config, weights, text_.tokens_WT.narrow(0, begin, count).to(device_));
-      streams_.source_WTM.narrow(0, begin, count).copy_(x_BTM);
-      streams_.student_WTM.narrow(0, begin, count).copy_(x_BTM);
-    });
-  }
-
-  // Takes the source's stream through the layer; where `seen` is given, fills it and the layer's target.
-  void advance_source(const model::Weights& weights, std::int64_t index, SeenInputs* seen) {
-    const model::DecoderLayer layer(model_.config, weights, index);
-    for_batches([&](std::int64_t begin, std::int64_t count) {
-      at::Tensor stream = streams_.source_WTM.narrow(0, begin, count);
-      at::Tensor x_BTM = stream.to(device_);
-      const at::Tensor input_BTM = layer.attention_input(x_BTM);
-      const at::Tensor output_BTM = layer.attention_output(layer.heads(input_BTM, rotation_));
-      if (seen) {
-        at::Tensor target_BTM = output_BTM;
-        if (model_.config.block != family::Block::kPostNorm)
-          target_BTM = target_BTM +
-                       kDriftCorrection * (x_BTM - streams_.student_WTM.narrow(0, begin, count).to(device_));
-        streams_.target_WTM.narrow(0, begin, count).copy_(target_BTM);
-        const std::int64_t training = std::clamp(text_.training() - begin, std::int64_t{0}, count);
-        add_moments(input_BTM.narrow(0, 0, training), seen->moments_NN);
-        if (begin < std::min(kAttentionWindows, text_.training()))
-          seen->windows.push_back(input_BTM.narrow(0, 0, training).cpu());
-      }
-      stream.copy_(layer.after(x_BTM, output_BTM));
-      progress_.advance(static_cast<double>(count * text_.length()));
-    });
-  }
-
-  void add_moments(const at::Tensor& input_BTM, at::Tensor& moments_NN) const {
-    at::Tensor rows = input_BTM;
-    if (moments_NN.size(0) > rows.size(2)) rows = at::cat({rows, at::ones_like(rows.narrow(2, 0, 1))}, 2);
-    const at::Tensor weighted = rows * weight_T1_;
-    moments_NN += at::matmul(weighted.flatten(0, 1).t(), rows.flatten(0, 1)).to(moments_NN.options());
+  void count(const at::Tensor& stream_BTM) {
+    progress_.advance(static_cast<double>(stream_BTM.size(0) * stream_BTM.size(1)));
   }
 
   MergedLayer merge(const model::Weights& weights, std::int64_t index) {
     const AttentionLayer source = read_attention(model_, index, /*with_queries=*/true);
-    const std::int64_t inputs = source.k_KDN.size(2);
-    SeenInputs seen{.moments_NN = at::zeros({inputs, inputs}, at::kDouble), .windows = {}};
-    advance_source(weights, index, &seen);
-    const double counted = static_cast<double>(text_.training()) * weight_T1_.sum().item<double>();
-    const InputMoments moments{seen.moments_NN / counted};
-    MergedLayer merged = merge_layer(source, &moments, /*calibrated=*/true, recipe_.merge, index);
-    if (!recipe_.refits.empty()) refit(weights, index, source, at::cat(seen.windows), merged);
+    MomentSum moments(source.k_KDN.size(2), weight_T1_);
+    std::vector<at::Tensor> inputs;  // of the first windows
+    source_.advance(weights, [&](const SourceStream::Step& step) {
+      const at::Tensor learned_BTM = tokens_.learned(step.input_BTM, step.begin);
+      moments.add(learned_BTM);
+      if (follows_student()) {
+        set_target(step);
+        if (step.begin < std::min(kAttentionWindows, tokens_.training())) inputs.push_back(learned_BTM.cpu());
+      }
+      count(step.stream_BTM);
+    });
+    const InputMoments mean = moments.mean();
+    MergedLayer merged = merge_layer(source, &mean, /*calibrated=*/true, recipe_.merge, index);
+    if (follows_student()) refit(weights, index, source, at::cat(inputs), merged);
     merged.attention = rounded(merged.attention, index);
     return merged;
+  }
+
+  // What attention should add to the student's stream.
+  void set_target(const SourceStream::Step& step) {
+    at::Tensor target_BTM = step.output_BTM;
+    const std::int64_t windows = step.stream_BTM.size(0);
+    if (model_.config.block != family::Block::kPostNorm)
+      target_BTM = target_BTM + kDriftCorrection * (step.stream_BTM -
+                                                    student_WTM_.narrow(0, step.begin, windows).to(device_));
+    target_WTM_.narrow(0, step.begin, windows).copy_(target_BTM);
   }
 
   void refit(const model::Weights& weights, std::int64_t index, const AttentionLayer& source,
@@ -193,11 +180,11 @@ class CalibratedMerge {
                          .layer = index,
                          .source = permuted(source, order),
                          .source_input_STM = source_input_STM,
-                         .student_stream_WTM = streams_.student_WTM,
-                         .target_WTM = streams_.target_WTM,
-                         .rotation = rotation_,
+                         .student_stream_WTM = student_WTM_,
+                         .target_WTM = target_WTM_,
+                         .rotation = source_.rotation(),
                          .weight_T1 = weight_T1_,
-                         .training = text_.training(),
+                         .training = tokens_.training(),
                          .done = [this](double tokens) { progress_.advance(tokens); }};
     double error = held_out_error(problem, merged.attention);
     for (const Refit* row : recipe_.refits) {
@@ -237,31 +224,32 @@ class CalibratedMerge {
     model::Weights changed = without_projections(weights);
     put_projections(student_config_, student, index, changed, weight_T1_.options());
     const model::DecoderLayer layer(student_config_, changed, index);
-    for_batches([&](std::int64_t begin, std::int64_t count) {
-      at::Tensor stream = streams_.student_WTM.narrow(0, begin, count);
-      stream.copy_(layer(stream.to(device_), rotation_));
-      progress_.advance(static_cast<double>(count * text_.length()));
-    });
+    for (std::int64_t begin = 0; begin < tokens_.windows(); begin += kWindowsAtATime) {
+      at::Tensor stream = student_WTM_.narrow(0, begin, std::min(kWindowsAtATime, tokens_.windows() - begin));
+      stream.copy_(layer(stream.to(device_), source_.rotation()));
+      count(stream);
+    }
   }
 
   const ModelDirectory& model_;
   const CalibrationRecipe& recipe_;
-  const CalibrationText& text_;
+  const CalibrationTokens& tokens_;
   const LayerFiles& files_;
   at::Device device_;
   at::ScalarType type_;
   family::ModelConfig student_config_;
   Progress progress_;
   at::Tensor weight_T1_;
-  model::Rotation rotation_;
-  Streams streams_;
+  StreamStorage storage_;
+  SourceStream source_;
+  at::Tensor student_WTM_, target_WTM_;  // undefined where no student is followed
 };
 
 // Everything that the merged layers depend on.
 std::string fingerprint(const ModelDirectory& model, const CalibrationRecipe& recipe,
-                        const CalibrationText& text) {
+                        const CalibrationTokens& seen) {
   Sha256 tokens;
-  tokens.update(model::bytes_of(text.tokens_WT));
+  tokens.update(model::bytes_of(seen.tokens_WT));
   Json print = {{"version", version()},
                 {"commit", commit()},
                 {"threads", at::get_num_threads()},
@@ -276,7 +264,7 @@ std::string fingerprint(const ModelDirectory& model, const CalibrationRecipe& re
                 {"first_position_weight", recipe.options.first_position_weight},
                 {"dtype", recipe.dtype ? checkpoint::dtype_name(*recipe.dtype) : "as stored"},
                 {"tokens", tokens.hex()},
-                {"windows", text.windows()}};
+                {"windows", seen.windows()}};
   for (const Refit* refit : recipe.refits) print["refits"].push_back(refit->name);
   for (const auto& file : model.checkpoint.files()) {
     const auto changed = fs::last_write_time(file.path()).time_since_epoch().count();
@@ -287,11 +275,11 @@ std::string fingerprint(const ModelDirectory& model, const CalibrationRecipe& re
 
 }  // namespace
 
-MergedLayers merged_from_text(const ModelDirectory& model, const CalibrationRecipe& recipe,
-                              const CalibrationText& text, const fs::path& work) {
+MergedLayers merged_from_tokens(const ModelDirectory& model, const CalibrationRecipe& recipe,
+                                const CalibrationTokens& seen, const fs::path& work) {
   const at::NoGradGuard no_grad;
-  const LayerFiles files(work, fingerprint(model, recipe, text));
-  CalibratedMerge(model, recipe, text, files).run();
+  const LayerFiles files(work, fingerprint(model, recipe, seen));
+  CalibratedMerge(model, recipe, seen, files).run();
   family::ModelConfig config = model.config;
   config.kv_heads = recipe.merge.groups;
   return MergedLayers(config, [files](std::int64_t layer) { return files.read(layer); });

@@ -1,9 +1,9 @@
-// Merging with the help of text: layer by layer, each merged by the statistics of its inputs and refitted to
-// what the source's attention gives.
+// Merging by what calibration tokens show: layer by layer, each merged by the statistics of its inputs and,
+// where refits are asked for, refitted to what the source's attention gives.
 //
-// In memory: one layer, and the residual streams of source and student with the targets between them, on disk
-// where they do not fit. Every finished layer is a file in the work folder; a run that finds the layers of an
-// equal conversion there goes on from them.
+// In memory: one layer, and the residual stream of the source, for refits the student's and the targets
+// between them too; on disk where they do not fit. Every finished layer is a file in the work folder; a run
+// that finds the layers of an equal conversion there goes on from them.
 #pragma once
 
 #include <filesystem>
@@ -23,7 +23,7 @@ struct CalibrationRecipe {
 };
 
 // Merges all layers. `work` is created, or taken up; it belongs to this output alone.
-MergedLayers merged_from_text(const family::ModelDirectory& model, const CalibrationRecipe& recipe,
-                              const CalibrationText& text, const std::filesystem::path& work);
+MergedLayers merged_from_tokens(const family::ModelDirectory& model, const CalibrationRecipe& recipe,
+                                const CalibrationTokens& tokens, const std::filesystem::path& work);
 
 }  // namespace regroup::convert

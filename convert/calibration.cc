@@ -24,32 +24,41 @@ data::TokenStream read_stream(const family::ModelDirectory& model, const Calibra
 
 }  // namespace
 
+at::Tensor CalibrationTokens::learned(const at::Tensor& values_B, std::int64_t begin) const {
+  return values_B.narrow(0, 0, std::clamp(training() - begin, std::int64_t{0}, values_B.size(0)));
+}
+
 std::int64_t calibration_window(const family::ModelDirectory& model) {
   constexpr std::int64_t kWindow = 512;
   return std::min(kWindow, model.config.max_positions);
+}
+
+std::int64_t asked_windows(const CalibrationOptions& options, std::int64_t length) {
+  return (options.tokens > 0 ? options.tokens : kCalibrationTokens) / length;
 }
 
 std::int64_t held_out_of(std::int64_t windows) {
   return std::max<std::int64_t>(1, windows / 10);
 }
 
-CalibrationText read_calibration(const family::ModelDirectory& model, const CalibrationOptions& options,
-                                 std::uint64_t seed) {
+CalibrationTokens read_calibration(const family::ModelDirectory& model, const CalibrationOptions& options,
+                                   std::uint64_t seed) {
   const data::TokenStream stream = read_stream(model, options);
   const std::int64_t length = calibration_window(model);
   const std::int64_t available = (std::ssize(stream.tokens) - length) / length;
-  const std::int64_t windows = std::min(options.tokens / length, available);
+  const std::int64_t asked = asked_windows(options, length);
+  const std::int64_t windows = std::min(asked, available);
   if (windows < 2)
     throw UserError({.where = "--calibration",
                      .what = "too little text, or too small --calibration-tokens",
                      .expected = std::to_string(3 * length) + " tokens or more",
-                     .found = std::to_string(std::min(std::ssize(stream.tokens), options.tokens))});
-  if (windows < options.tokens / length)
+                     .found = std::to_string(std::min(std::ssize(stream.tokens), asked * length))});
+  if (windows < asked)
     log_info(fmt::format("the calibration text makes {} windows of {} tokens; {} were asked for", windows,
-                         length, options.tokens / length));
-  CalibrationText text{.tokens_WT = at::empty({windows, length}, at::kLong),
-                       .held_out = held_out_of(windows),
-                       .origin = stream.convention};
+                         length, asked));
+  CalibrationTokens text{.tokens_WT = at::empty({windows, length}, at::kLong),
+                         .held_out = held_out_of(windows),
+                         .origin = stream.convention};
   const data::ShuffledWindows order(std::ssize(stream.tokens), length, seed);
   auto* out = text.tokens_WT.mutable_data_ptr<std::int64_t>();
   for (std::int64_t i = 0; i < windows; ++i)

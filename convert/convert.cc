@@ -50,15 +50,17 @@ MergeRecipe make_recipe(const family::ModelDirectory& model, const Plan& plan, s
 }
 
 PlanOptions plan_options(const ConvertOptions& options) {
-  if (options.calibration.generate && !options.calibration.files.empty())
-    throw UserError({.where = "--generate-calibration",
-                     .what = "either the model writes the text, or you give it",
-                     .found = "--calibration too",
-                     .remedy = "Leave one of them out"});
   PlanOptions plan = options.plan;
-  plan.calibrated = options.calibration.any();
-  plan.own_text = options.calibration.generate;
+  plan.evidence = asked_evidence(options.calibration);
   return plan;
+}
+
+// How many tokens are looked at says nothing where none are.
+void require_tokens_used(const ConvertOptions& options, const Plan& plan) {
+  if (options.calibration.tokens == 0 || plan.options.evidence != Evidence::kWeights) return;
+  throw UserError({.where = "--calibration-tokens",
+                   .what = fmt::format("method {} looks at none here", plan.options.method),
+                   .remedy = "Leave it out, or name text with --calibration"});
 }
 
 // A hidden sibling of the output: finished layers outlive a killed run there.
@@ -67,24 +69,34 @@ std::filesystem::path work_directory(std::filesystem::path output) {
   return output.parent_path() / fmt::format(".{}.layers", output.filename().string());
 }
 
-// None where nothing is merged by text.
-std::optional<CalibrationText> calibration_text(const family::ModelDirectory& model, const Plan& plan,
-                                                const ConvertOptions& options) {
-  if (!plan.options.calibrated || !plan.merges) return std::nullopt;
-  if (!options.calibration.generate) return read_calibration(model, options.calibration, options.seed);
-  return generate_calibration(model, options.calibration, options.device, options.seed);
+// None where weights alone say how to merge, or nothing is merged.
+std::optional<CalibrationTokens> calibration_tokens(const family::ModelDirectory& model, const Plan& plan,
+                                                    const ConvertOptions& options) {
+  if (!plan.merges) return std::nullopt;
+  switch (plan.options.evidence) {
+    case Evidence::kWeights:
+      return std::nullopt;
+    case Evidence::kDrawn:
+      return draw_calibration(model, options.calibration, options.device, options.seed);
+    case Evidence::kOwnText:
+      return generate_calibration(model, options.calibration, options.device, options.seed);
+    case Evidence::kText:
+      return read_calibration(model, options.calibration, options.seed);
+  }
+  check(false, "an Evidence without tokens");
+  return std::nullopt;
 }
 
 MergedLayers merged_layers(const family::ModelDirectory& model, const Plan& plan, const MergeRecipe& recipe,
-                           const ConvertOptions& options, const std::optional<CalibrationText>& text) {
-  if (!text) return merged_from_weights(model, recipe);
-  return merged_from_text(model,
-                          {.merge = recipe,
-                           .options = options.calibration,
-                           .refits = parse_refits(plan.options.refit),
-                           .dtype = options.plan.dtype,
-                           .device = options.device},
-                          *text, work_directory(options.output));
+                           const ConvertOptions& options, const std::optional<CalibrationTokens>& tokens) {
+  if (!tokens) return merged_from_weights(model, recipe);
+  return merged_from_tokens(model,
+                            {.merge = recipe,
+                             .options = options.calibration,
+                             .refits = parse_refits(plan.options.refit),
+                             .dtype = options.plan.dtype,
+                             .device = options.device},
+                            *tokens, work_directory(options.output));
 }
 
 // How texts become documents for this model, or why they cannot: said before a person trains on them.
@@ -106,6 +118,7 @@ std::string describe(const ConvertOptions& options) {
   const family::ModelDirectory model = family::open_model(options.model);
   const Plan plan = make_plan(model, plan_options(options));
   make_recipe(model, plan, options.seed);
+  require_tokens_used(options, plan);
   return plan_text(model, plan) + fmt::format("{:<16}{}\n", "tokenizer", tokenizer_line(options.model));
 }
 
@@ -114,25 +127,27 @@ std::string convert(const ConvertOptions& options, const Json& resolved) {
   const family::ModelDirectory model = family::open_model(options.model);
   const Plan plan = make_plan(model, plan_options(options));
   const MergeRecipe recipe = make_recipe(model, plan, options.seed);
+  require_tokens_used(options, plan);
   require_another_place(options);
   checkpoint::OutputDirectory output(options.output, options.overwrite);
   output.require_space(written_bytes(plan));
-  const std::optional<CalibrationText> text = calibration_text(model, plan, options);
-  MergedLayers layers = merged_layers(model, plan, recipe, options, text);
+  const std::optional<CalibrationTokens> tokens = calibration_tokens(model, plan, options);
+  MergedLayers layers = merged_layers(model, plan, recipe, options, tokens);
   const Executed executed = execute_plan(model, plan, layers, output.partial());
   write_text(output.partial() / "config.json", !plan.merges && !plan.options.dtype && !plan.target.home
                                                    ? model.config_text
                                                    : to_text(plan.config_json));
   for (const auto& file : plan.carried) checkpoint::copy_file_synced(file.from, output.partial() / file.name);
   write_text(output.partial() / kProvenanceFile,
-             to_text(provenance(model, plan, text ? &*text : nullptr, layers, executed, resolved)));
-  write_text(output.partial() / kCardFile, model_card(model, plan, text ? &*text : nullptr, executed));
+             to_text(provenance(model, plan, tokens ? &*tokens : nullptr, layers, executed, resolved)));
+  write_text(output.partial() / kCardFile, model_card(model, plan, tokens ? &*tokens : nullptr, executed));
   output.commit();
   std::filesystem::remove_all(work_directory(options.output));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   std::string summary = plan_text(model, plan) +
                         fmt::format("{:<16}{} in {:.1f} s\n", "written", options.output.string(), seconds);
-  if (!text && plan.merges)
+  if (plan.merges &&
+      (plan.options.evidence == Evidence::kWeights || plan.options.evidence == Evidence::kDrawn))
     summary += fmt::format("{:<16}{}\n", "loses less",
                            "with text like the model's own (--calibration FILES), or that it writes itself "
                            "(--generate-calibration)");

@@ -86,9 +86,9 @@ std::string_view type_name(at::ScalarType type) {
 
 }  // namespace
 
-CalibrationText generate_calibration(const family::ModelDirectory& model, const CalibrationOptions& options,
-                                     const std::string& device_name, std::uint64_t seed) {
-  const std::int64_t length = calibration_window(model), windows = options.tokens / length;
+CalibrationTokens generate_calibration(const family::ModelDirectory& model, const CalibrationOptions& options,
+                                       const std::string& device_name, std::uint64_t seed) {
+  const std::int64_t length = calibration_window(model), windows = asked_windows(options, length);
   if (windows < 2)
     throw UserError({.where = "--calibration-tokens",
                      .what = "too few",
@@ -101,7 +101,7 @@ CalibrationText generate_calibration(const family::ModelDirectory& model, const 
   require_memory(model, options, device, type, batch, length);
   const model::Decoder decoder(model.config, model::load_weights(model, type, device));
   Progress progress("the model writes its calibration text", static_cast<double>(windows * length), "tokens");
-  CalibrationText text{
+  CalibrationTokens text{
       .tokens_WT = at::empty({windows, length}, at::kLong),
       .held_out = held_out_of(windows),
       .origin = fmt::format("written by the source itself: sampled at temperature 1 in {}, seed {}",

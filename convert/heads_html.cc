@@ -59,12 +59,11 @@ std::string headline(const Json& heads) {
 std::string header(const Json& heads) {
   std::string html = "<header>\n<p class=\"kicker\">regroup heads</p>\n<h1>" + html_escape(headline(heads));
   html += fmt::format(
-      "</h1>\n<p class=\"soft\">Mean over {} layers, by the method {} with groups by {}, as the weights "
-      "alone "
-      "tell it: what text the model will read is not known here, and what uptraining wins back is not "
-      "counted.</p>\n",
+      "</h1>\n<p class=\"soft\">Mean over {} layers, by the method {} with groups by {}, from {}: what text "
+      "the "
+      "model will read is not known here, and what uptraining wins back is not counted.</p>\n",
       heads["layers"].size(), html_escape(heads["method"].get<std::string>()),
-      html_escape(heads["grouping"].get<std::string>()));
+      html_escape(heads["grouping"].get<std::string>()), html_escape(heads["evidence"].get<std::string>()));
   return html + "</header>\n";
 }
 

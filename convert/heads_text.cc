@@ -53,10 +53,11 @@ std::string groups_text(const Json& groups) {
 }
 
 std::string heads_text(const Json& heads) {
-  std::string text = fmt::format(
-      "{}\n\n{} layers of {} key/value heads of {}; method {}, groups by {}, from weights alone\n\n",
-      heads["path"].get<std::string>(), heads["layers"].size(), heads["kv_heads"].dump(),
-      heads["head_dim"].dump(), heads["method"].get<std::string>(), heads["grouping"].get<std::string>());
+  std::string text =
+      fmt::format("{}\n\n{} layers of {} key/value heads of {}; method {}, groups by {}, from {}\n\n",
+                  heads["path"].get<std::string>(), heads["layers"].size(), heads["kv_heads"].dump(),
+                  heads["head_dim"].dump(), heads["method"].get<std::string>(),
+                  heads["grouping"].get<std::string>(), heads["evidence"].get<std::string>());
   text +=
       fmt::format("{:<10}  {:<27}    {}\n", "", "similarity, as is -> aligned", "cost at key/value heads");
   text += fmt::format("{:<10}  {:<12}   {:<12}  ", "layer", "keys", "values");

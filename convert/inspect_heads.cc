@@ -1,5 +1,6 @@
 #include "convert/inspect_heads.h"
 
+#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,14 +8,17 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 
 #include "convert/head_similarity.h"
 #include "convert/merged_layers.h"
 #include "convert/plan.h"
+#include "convert/source_stream.h"
 #include "core/base/error.h"
 #include "core/base/output_file.h"
 #include "core/base/progress.h"
 #include "core/family/model_directory.h"
+#include "core/model/weights.h"
 
 namespace regroup::convert {
 namespace {
@@ -135,18 +139,42 @@ Json merge_json(const MergeRecipe& recipe, const HeadStatistics& statistics, Lay
   return merge;
 }
 
-HeadStatistics layer_statistics(const ModelDirectory& model, std::int64_t layer) {
-  const AttentionLayer attention = read_attention(model, layer, /*with_queries=*/true);
-  return head_statistics(attention, moments_from_weights(model, layer, attention));
-}
+// What a conversion without text goes by, the source's inputs over drawn tokens: layers in order.
+class DrawnInputs {
+ public:
+  DrawnInputs(const ModelDirectory& model, std::int64_t tokens, std::uint64_t seed)
+      : model_(model),
+        device_(at::kCPU),
+        tokens_(draw_calibration(model, {.tokens = tokens}, "cpu", seed)),
+        stream_(model, tokens_.tokens_WT,
+                at::empty({tokens_.windows(), tokens_.length(), model.config.hidden}, arithmetic_of(model)),
+                device_) {}
 
+  InputMoments next(const AttentionLayer& attention) {
+    MomentSum moments(attention.k_KDN.size(2), at::ones({tokens_.length(), 1}, arithmetic_of(model_)));
+    stream_.advance(
+        model::load_layer(model_, stream_.layer(), arithmetic_of(model_), device_),
+        [&](const SourceStream::Step& step) { moments.add(tokens_.learned(step.input_BTM, step.begin)); });
+    return moments.mean();
+  }
+
+ private:
+  const ModelDirectory& model_;
+  at::Device device_;
+  CalibrationTokens tokens_;
+  SourceStream stream_;
+};
+
+// `inputs`: null from weights alone. How alike heads are is a matter of the weights.
 Json layer_json(const ModelDirectory& model, MergeRecipe recipe, const std::vector<std::int64_t>& counts,
-                std::int64_t layer) {
-  const HeadStatistics statistics = layer_statistics(model, layer);
+                std::int64_t layer, DrawnInputs* inputs) {
+  const AttentionLayer attention = read_attention(model, layer, /*with_queries=*/true);
+  HeadStatistics statistics = head_statistics(attention, moments_from_weights(model, layer, attention));
   Json json = {{"layer", layer},
                {"keys", similarity_json(key_similarity(statistics))},
                {"values", similarity_json(value_similarity(statistics))},
                {"merges", Json::array()}};
+  if (inputs) statistics = head_statistics(attention, inputs->next(attention));
   LayerCosts costs(*recipe.method, statistics);
   for (const std::int64_t count : counts) {
     recipe.groups = count;
@@ -186,27 +214,36 @@ Json inspect_heads(const InspectHeadsOptions& options) {
   const MergeMethod& method = method_with_cost(options.method);
   const std::vector<std::int64_t> counts = mergeable(model);
   const family::ModelConfig& config = model.config;
+  const bool drawn = options.calibration_tokens > 0;
+  if (drawn && !method.uses_statistics)
+    throw UserError({.where = "--calibration-tokens",
+                     .what = fmt::format("method {} looks at none", method.name),
+                     .remedy = "Leave it out"});
   Json json = {{"path", model.path.string()},
                {"heads", config.heads},
                {"kv_heads", config.kv_heads},
                {"head_dim", config.head_dim},
                {"method", method.name},
                {"grouping", method.grouping},
+               {"evidence", evidence_name(drawn ? Evidence::kDrawn : Evidence::kWeights)},
                {"shown", shown_counts(options.kv_heads, counts)}};
   if (!options.report.empty()) require_output_file(options.report, "--report", options.overwrite);
-  const auto inputs = static_cast<double>(config.hidden);
-  json["unrelated"] = {{"keys", std::sqrt(1 / inputs)},
-                       {"values", std::sqrt(std::min(1., static_cast<double>(config.head_dim) / inputs))}};
+  const auto width = static_cast<double>(config.hidden);
+  json["unrelated"] = {{"keys", std::sqrt(1 / width)},
+                       {"values", std::sqrt(std::min(1., static_cast<double>(config.head_dim) / width))}};
   const MergeRecipe recipe{.method = &method,
                            .by_cost = method.grouping == "cost",
                            .grouping_seconds = PlanOptions().grouping_seconds,
                            .layers = config.layers,
                            .seed = options.seed};
   json["layers"] = Json::array();
+  const at::NoGradGuard no_grad;
+  std::optional<DrawnInputs> inputs;
+  if (drawn) inputs.emplace(model, options.calibration_tokens, options.seed);
   {
     Progress progress("inspecting heads", static_cast<double>(config.layers), "layers");
     for (std::int64_t layer = 0; layer < config.layers; ++layer) {
-      json["layers"].push_back(layer_json(model, recipe, counts, layer));
+      json["layers"].push_back(layer_json(model, recipe, counts, layer, inputs ? &*inputs : nullptr));
       progress.advance(1);
     }
   }

@@ -83,11 +83,15 @@ PlanOptions resolved(PlanOptions options, const family::ModelConfig& config) {
          .what = "method " + options.method + " keeps nothing of the heads: grouping them is idle",
          .expected = "contiguous",
          .found = "'" + options.grouping + "'"});
-  if (options.refit.empty()) options.refit = options.calibrated ? kBestRefit : "none";
-  if (!parse_refits(options.refit).empty() && !options.calibrated)
+  const bool refits = !options.refit.empty() && !parse_refits(options.refit).empty();
+  if (options.evidence == Evidence::kDrawn && !method.uses_statistics && options.grouping != "cost" &&
+      !refits)
+    options.evidence = Evidence::kWeights;
+  if (options.refit.empty()) options.refit = options.evidence == Evidence::kWeights ? "none" : kBestRefit;
+  if (refits && options.evidence == Evidence::kWeights)
     throw UserError({.where = "--refit",
-                     .what = "a refit looks at text",
-                     .found = "no --calibration",
+                     .what = "a refit looks at what the model makes of tokens",
+                     .found = "weights alone",
                      .remedy = "Name text with --calibration, let the model write it with "
                                "--generate-calibration, or leave --refit out"});
   for (const Refit* refit : parse_refits(options.refit))
@@ -211,6 +215,40 @@ std::string target_line(const Plan& plan) {
 
 }  // namespace
 
+std::string_view evidence_name(Evidence evidence) {
+  switch (evidence) {
+    case Evidence::kWeights:
+      return "weights alone";
+    case Evidence::kDrawn:
+      return "weights and tokens drawn at random";
+    case Evidence::kOwnText:
+      return "text that it writes itself";
+    case Evidence::kText:
+      return "text";
+  }
+  check(false, "an Evidence without a name");
+  return {};
+}
+
+Evidence asked_evidence(const CalibrationOptions& options) {
+  const auto exclude = [](bool both, const char* flag, const char* other, const char* why) {
+    if (both)
+      throw UserError({.where = flag,
+                       .what = why,
+                       .found = std::string(other) + " too",
+                       .remedy = "Leave one of them out"});
+  };
+  exclude(options.generate && !options.files.empty(), "--generate-calibration", "--calibration",
+          "either the model writes the text, or you give it");
+  exclude(options.weights_only && !options.files.empty(), "--weights-only", "--calibration",
+          "nothing is read besides weights");
+  exclude(options.weights_only && options.generate, "--weights-only", "--generate-calibration",
+          "nothing is looked at besides weights");
+  if (options.generate) return Evidence::kOwnText;
+  if (!options.files.empty()) return Evidence::kText;
+  return options.weights_only ? Evidence::kWeights : Evidence::kDrawn;
+}
+
 std::uint64_t Plan::output_bytes() const {
   std::uint64_t bytes = 0;
   for (const PlannedShard& shard : shards)
@@ -268,10 +306,8 @@ std::string plan_text(const ModelDirectory& model, const Plan& plan) {
   line("key/value heads", fmt::format("{} -> {} ({} query heads share one)", model.config.kv_heads,
                                       plan.config.kv_heads, plan.config.group()));
   line("method", plan.merges ? fmt::format("{}, from {}, groups by {}, refit {}", plan.options.method,
-                                           !plan.options.calibrated ? "weights alone"
-                                           : plan.options.own_text  ? "text that it writes itself"
-                                                                    : "text",
-                                           plan.options.grouping, plan.options.refit)
+                                           evidence_name(plan.options.evidence), plan.options.grouping,
+                                           plan.options.refit)
                              : "none: nothing to merge");
   line("written as", target_line(plan));
   if (plan.merges)

@@ -15,29 +15,43 @@
 
 namespace regroup::convert {
 
-// The text that a conversion may look at.
+// What a merge goes by.
+enum class Evidence {
+  kWeights,  // alone
+  kDrawn,    // what the source makes of tokens drawn at random (drawn_calibration.cc)
+  kOwnText,  // of text that the source writes itself
+  kText,     // of text that is given
+};
+
+// As plans and records say it.
+std::string_view evidence_name(Evidence evidence);
+
+// The tokens that a conversion may look at; kDrawn unless something else is asked for.
 struct CalibrationOptions {
   std::vector<std::filesystem::path> files;  // text or token shards
   bool generate = false;                     // in place of files: text that the model writes itself
+  bool weights_only = false;                 // no tokens at all
   std::string format = "auto";
   bool document_start = true;
-  std::int64_t tokens = 65536;
+  std::int64_t tokens = 0;  // 0: kCalibrationTokens
   // Weight of the first position of a window in statistics and errors: 1 counts it like every other, 0 leaves
   // it out. Trained models often keep an attention sink there.
   double first_position_weight = 1;
   std::optional<std::uint64_t> memory;  // bytes to stay within; none: most of what the machine has left
-
-  bool any() const { return generate || !files.empty(); }  // else from weights alone
 };
+
+inline constexpr std::int64_t kCalibrationTokens = 65536;
+
+// UserError for options that exclude each other.
+Evidence asked_evidence(const CalibrationOptions& options);
 
 struct PlanOptions {
   std::int64_t kv_heads = 0;
   std::string method;    // a row of merge_methods(); empty: the best there is
   std::string grouping;  // "contiguous", "cost", or a JSON file of groups; empty: the method's own choice
-  double grouping_seconds = 120;  // for the costs of groups, all layers together
-  bool calibrated = false;        // merged with the help of text
-  bool own_text = false;          // which the model wrote
-  std::string refit;              // names in order, or "none"; empty: the best with text, none without
+  double grouping_seconds = 120;           // for the costs of groups, all layers together
+  Evidence evidence = Evidence::kWeights;  // kDrawn becomes kWeights where nothing depends on it
+  std::string refit;  // names in order, or "none"; empty: the best, none for weights alone
   std::optional<checkpoint::DType> dtype;       // of the written weights; none: each as it is stored
   std::optional<std::uint64_t> max_shard_size;  // bytes; none: files as the source has them
   std::string target = "auto";                  // the architecture of the result (family/target.h)
@@ -64,7 +78,7 @@ struct PlannedShard {
 };
 
 struct Plan {
-  PlanOptions options;  // method, grouping and refit resolved
+  PlanOptions options;  // method, grouping, evidence and refit resolved
   family::Target target;
   family::ModelConfig config;  // of the result
   Json config_json;            // of the result

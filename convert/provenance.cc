@@ -50,7 +50,7 @@ void add_layers(const MergedLayers& layers, Json& result) {
 
 }  // namespace
 
-Json provenance(const family::ModelDirectory& model, const Plan& plan, const CalibrationText* text,
+Json provenance(const family::ModelDirectory& model, const Plan& plan, const CalibrationTokens* tokens,
                 const MergedLayers& layers, const Executed& executed, const Json& resolved) {
   Json record;
   record["command"] = "convert";
@@ -73,18 +73,18 @@ Json provenance(const family::ModelDirectory& model, const Plan& plan, const Cal
       {"architecture", plan.config_json["architectures"][0]},
       {"loaded_by", plan.target.loaded_by},
       {"files", file_list(executed.output_files)}};
-  if (text)
-    record["result"]["calibration"] = {{"text", text->origin},
-                                       {"windows", text->windows()},
-                                       {"tokens_of_a_window", text->length()},
-                                       {"held_out_windows", text->held_out}};
+  if (tokens)
+    record["result"]["calibration"] = {{"origin", tokens->origin},
+                                       {"windows", tokens->windows()},
+                                       {"tokens_of_a_window", tokens->length()},
+                                       {"held_out_windows", tokens->held_out}};
   add_layers(layers, record["result"]);
   if (const auto earlier = model.path / kProvenanceFile; std::filesystem::exists(earlier))
     record["source"]["provenance"] = read_json(earlier);
   return record;
 }
 
-std::string model_card(const family::ModelDirectory& model, const Plan& plan, const CalibrationText* text,
+std::string model_card(const family::ModelDirectory& model, const Plan& plan, const CalibrationTokens* tokens,
                        const Executed& executed) {
   const auto before =
       static_cast<double>(family::kv_bytes_per_token(model.config, element_bytes(model.dtype())));
@@ -106,9 +106,9 @@ std::string model_card(const family::ModelDirectory& model, const Plan& plan, co
         "`regroup eval` "
         "against the source says what was lost.\n\n",
         plan.options.method, merge_method(plan.options.method).summary);
-  if (text)
-    card += fmt::format("Merged and fitted by {} windows of {} tokens. Their text: {}.\n\n", text->windows(),
-                        text->length(), text->origin);
+  if (tokens)
+    card += fmt::format("Merged by what it makes of {} windows of {} tokens: {}.\n\n", tokens->windows(),
+                        tokens->length(), tokens->origin);
   card += "Source weights:\n\n";
   for (const FileRecord& file : executed.source_files)
     card += fmt::format("- `{}` sha256 `{}`\n", file.name, file.sha256);

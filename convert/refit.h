@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "convert/attention_layer.h"
+#include "convert/calibration.h"
 #include "core/family/model_config.h"
 #include "core/model/positions.h"
 #include "core/model/weights.h"
@@ -41,9 +42,6 @@ struct RefitProblem {
   at::Tensor input(std::int64_t begin, std::int64_t count) const;
   at::Tensor target(std::int64_t begin, std::int64_t count) const;
 };
-
-// Windows that are gone through at a time.
-inline constexpr std::int64_t kWindowsAtATime = 4;
 
 // Puts the projections of `attention` among a decoder layer's weights.
 void put_projections(const family::ModelConfig& config, const AttentionLayer& attention, std::int64_t layer,

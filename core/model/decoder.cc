@@ -66,6 +66,10 @@ at::Tensor Decoder::hidden_states(const at::Tensor& tokens_BT, KvCache* cache,
     x_BTM = cache == nullptr && recomputing() ? recomputed(run, x_BTM) : run(x_BTM);
   }
   if (cache) cache->advance(count);
+  return final_states(x_BTM);
+}
+
+at::Tensor Decoder::final_states(const at::Tensor& x_BTM) const {
   const at::Tensor weight_M = config_.norm_weight ? weight_of(weights_, Part::kFinalNorm) : at::Tensor();
   const at::Tensor final_BTM = stream_norm(config_, x_BTM, weight_M, find(weights_, Part::kFinalNormBias));
   return config_.logit_scale == 1 ? final_BTM : final_BTM * config_.logit_scale;

@@ -21,6 +21,8 @@ class Decoder {
   // which exclude a cache, those of every document are what it has when run alone (core/model/documents.h).
   at::Tensor hidden_states(const at::Tensor& tokens_BT, KvCache* cache = nullptr,
                            const DocumentPieces* documents = nullptr) const;
+  // The last of these steps, for the residual stream after the last layer.
+  at::Tensor final_states(const at::Tensor& x_BTM) const;
   at::Tensor logits(const at::Tensor& hidden) const;  // [..., M] -> [..., V]
 
   const family::ModelConfig& config() const { return config_; }

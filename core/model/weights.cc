@@ -57,6 +57,14 @@ void load(const ModelDirectory& model, const ModelTensor& tensor, at::ScalarType
             });
 }
 
+Weights load_singles(const ModelDirectory& model, std::initializer_list<Part> parts, at::ScalarType dtype,
+                     at::Device device) {
+  Weights weights;
+  for (const Part part : parts)
+    if (const ModelTensor* tensor = model.find(part)) load(model, *tensor, dtype, device, weights);
+  return weights;
+}
+
 }  // namespace
 
 Weights load_weights(const ModelDirectory& model, at::ScalarType dtype, at::Device device) {
@@ -87,11 +95,16 @@ Weights load_parts(const ModelDirectory& model, std::int64_t layer, std::span<co
 }
 
 Weights load_embedding(const ModelDirectory& model, at::ScalarType dtype, at::Device device) {
-  Weights weights;
-  for (const Part part :
-       {Part::kTokenEmbedding, Part::kPositionEmbedding, Part::kEmbeddingNorm, Part::kEmbeddingNormBias})
-    if (const ModelTensor* tensor = model.find(part)) load(model, *tensor, dtype, device, weights);
-  return weights;
+  return load_singles(
+      model,
+      {Part::kTokenEmbedding, Part::kPositionEmbedding, Part::kEmbeddingNorm, Part::kEmbeddingNormBias},
+      dtype, device);
+}
+
+Weights load_head(const ModelDirectory& model, at::ScalarType dtype, at::Device device) {
+  const Part projection = model.config.tied_embeddings ? Part::kTokenEmbedding : Part::kLmHead;
+  return load_singles(model, {Part::kFinalNorm, Part::kFinalNormBias, projection, Part::kLmHeadBias}, dtype,
+                      device);
 }
 
 }  // namespace regroup::model

@@ -20,11 +20,13 @@ using Weights = std::map<WeightKey, at::Tensor>;
 // many of (experts, norms of single heads) is stacked along a new first dimension.
 Weights load_weights(const family::ModelDirectory& model, at::ScalarType dtype, at::Device device);
 
-// The same for one layer, or those parts of it that are asked for, and for what embeds tokens.
+// The same for one layer, or those parts of it that are asked for, for what embeds tokens, and for what makes
+// logits of the last layer's stream.
 Weights load_layer(const family::ModelDirectory& model, std::int64_t layer, at::ScalarType dtype,
                    at::Device device);
 Weights load_parts(const family::ModelDirectory& model, std::int64_t layer,
                    std::span<const family::Part> parts, at::ScalarType dtype);
 Weights load_embedding(const family::ModelDirectory& model, at::ScalarType dtype, at::Device device);
+Weights load_head(const family::ModelDirectory& model, at::ScalarType dtype, at::Device device);
 
 }  // namespace regroup::model

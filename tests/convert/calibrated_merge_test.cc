@@ -82,7 +82,7 @@ TEST_F(CalibratedMerge, EveryRefitLowersTheErrorItIsJudgedBy) {
 // Token 0 stands first in every window and nowhere else: left out of the statistics, it may mean anything to
 // the first layer.
 TEST_F(CalibratedMerge, TheFirstPositionCountsAsMuchAsAskedFor) {
-  CalibrationText text{.tokens_WT = at::empty({8, 32}, at::kLong), .held_out = 1, .origin = ""};
+  CalibrationTokens text{.tokens_WT = at::empty({8, 32}, at::kLong), .held_out = 1, .origin = ""};
   RandomStream stream(4, "ids");
   for (std::int64_t i = 0; i < text.tokens_WT.numel(); ++i)
     text.tokens_WT.mutable_data_ptr<std::int64_t>()[i] = 1 + static_cast<std::int64_t>(stream.below(39));
@@ -97,7 +97,7 @@ TEST_F(CalibratedMerge, TheFirstPositionCountsAsMuchAsAskedFor) {
     CalibrationRecipe recipe{.merge = {.method = &merge_method("optimal"), .groups = 2, .layers = 3}};
     recipe.options.first_position_weight = weight;
     fs::remove_all(folder_ / "work");
-    return merged_from_text(model, recipe, text, folder_ / "work")
+    return merged_from_tokens(model, recipe, text, folder_ / "work")
         .merged(*model.find(family::Part::kKeyWeight, 0));
   };
   EXPECT_TRUE(at::equal(first_key(0, false), first_key(0, true)));
@@ -106,19 +106,20 @@ TEST_F(CalibratedMerge, TheFirstPositionCountsAsMuchAsAskedFor) {
 }
 
 TEST_F(CalibratedMerge, StatisticsDoNotSeeTheWindowsThatDecide) {
-  CalibrationText text{.tokens_WT = at::empty({8, 32}, at::kLong), .held_out = 2, .origin = ""};
+  CalibrationTokens text{.tokens_WT = at::empty({8, 32}, at::kLong), .held_out = 2, .origin = ""};
   RandomStream stream(4, "ids");
   for (std::int64_t i = 0; i < text.tokens_WT.numel(); ++i)
     text.tokens_WT.mutable_data_ptr<std::int64_t>()[i] = static_cast<std::int64_t>(stream.below(40));
   const auto model = family::open_model(folder_ / "source");
-  const auto first_key = [&](const CalibrationText& seen) {
+  const auto first_key = [&](const CalibrationTokens& seen) {
     fs::remove_all(folder_ / "work");
-    return merged_from_text(model, {.merge = {.method = &merge_method("optimal"), .groups = 2, .layers = 3}},
-                            seen, folder_ / "work")
+    return merged_from_tokens(model,
+                              {.merge = {.method = &merge_method("optimal"), .groups = 2, .layers = 3}}, seen,
+                              folder_ / "work")
         .merged(*model.find(family::Part::kKeyWeight, 0));
   };
   const at::Tensor key = first_key(text);
-  CalibrationText other = text;
+  CalibrationTokens other = text;
   other.tokens_WT = text.tokens_WT.clone();
   other.tokens_WT.narrow(0, 6, 2).fill_(3);
   EXPECT_TRUE(at::equal(first_key(other), key));
@@ -128,7 +129,7 @@ TEST_F(CalibratedMerge, StatisticsDoNotSeeTheWindowsThatDecide) {
 
 TEST_F(CalibratedMerge, ARunGoesOnFromTheLayersAnotherFinished) {
   const auto model = family::open_model(folder_ / "source");
-  const CalibrationText text = read_calibration(model, options("out").calibration, 0);
+  const CalibrationTokens text = read_calibration(model, options("out").calibration, 0);
   const CalibrationRecipe recipe{.merge = {.method = &merge_method("optimal"),
                                            .groups = 2,
                                            .by_cost = true,
@@ -143,20 +144,20 @@ TEST_F(CalibratedMerge, ARunGoesOnFromTheLayersAnotherFinished) {
         tensors.push_back(layers.merged(*model.find(part, layer)));
     return tensors;
   };
-  const auto whole = all_layers(merged_from_text(model, recipe, text, folder_ / "whole"));
+  const auto whole = all_layers(merged_from_tokens(model, recipe, text, folder_ / "whole"));
   // What a killed run leaves: its first layer, and a second one that was being written.
   fs::create_directory(folder_ / "killed");
   for (const char* name : {"fingerprint", "layer-0.safetensors"})
     fs::copy_file(folder_ / "whole" / name, folder_ / "killed" / name);
   write_text(folder_ / "killed/unfinished", "half a layer");
   const auto before = fs::last_write_time(folder_ / "killed/layer-0.safetensors");
-  const auto resumed = all_layers(merged_from_text(model, recipe, text, folder_ / "killed"));
+  const auto resumed = all_layers(merged_from_tokens(model, recipe, text, folder_ / "killed"));
   EXPECT_EQ(fs::last_write_time(folder_ / "killed/layer-0.safetensors"), before) << "not done again";
   for (std::size_t i = 0; i < whole.size(); ++i) EXPECT_TRUE(at::equal(resumed[i], whole[i])) << i;
   // Layers of another conversion are not taken up.
   CalibrationRecipe other = recipe;
   other.refits = parse_refits("ridge");
-  const auto fresh = all_layers(merged_from_text(model, other, text, folder_ / "killed"));
+  const auto fresh = all_layers(merged_from_tokens(model, other, text, folder_ / "killed"));
   EXPECT_NE(fs::last_write_time(folder_ / "killed/layer-0.safetensors"), before);
   EXPECT_FALSE(at::equal(fresh[0], whole[0]));
 }
@@ -254,13 +255,13 @@ TEST_F(GeneratedCalibration, IsDeterminedByTheSeedAndRecorded) {
   EXPECT_EQ(weights_in(run(generating("b"))), first);
   EXPECT_NE(weights_in(run(generating("c", 7))), first);
   const Json record = read_json(folder_ / "c/regroup.json")["result"]["calibration"];
-  EXPECT_CONTAINS(record["text"].get<std::string>(), "written by the source itself");
-  EXPECT_CONTAINS(record["text"].get<std::string>(), "seed 7");
+  EXPECT_CONTAINS(record["origin"].get<std::string>(), "written by the source itself");
+  EXPECT_CONTAINS(record["origin"].get<std::string>(), "seed 7");
   EXPECT_EQ(record["windows"], 20);
   EXPECT_EQ(record["tokens_of_a_window"], 64);
   EXPECT_EQ(record["held_out_windows"], 2);
   EXPECT_CONTAINS(read_text(folder_ / "c/REGROUP.md"),
-                  "20 windows of 64 tokens. Their text: written by the source itself");
+                  "20 windows of 64 tokens: written by the source itself");
 }
 
 TEST_F(GeneratedCalibration, EveryWindowIsATextOfItsOwn) {
@@ -338,11 +339,11 @@ TEST_F(CalibratedMerge, AMergeFromWeightsSaysThatTextWouldLoseLess) {
   EXPECT_EQ(convert(without, Json::object()).find("loses less"), std::string::npos) << "nothing is lost";
 }
 
-TEST_F(CalibratedMerge, ARefitWithoutTextIsRefused) {
+TEST_F(CalibratedMerge, ARefitFromWeightsAloneIsRefused) {
   ConvertOptions without = options("out");
-  without.calibration.files.clear();
+  without.calibration = {.weights_only = true};
   without.plan.refit = "ridge";
-  EXPECT_CONTAINS(user_error_of([&] { run(without); }), "--refit: a refit looks at text");
+  EXPECT_CONTAINS(user_error_of([&] { run(without); }), "--refit: a refit looks at what the model makes of");
   EXPECT_FALSE(fs::exists(folder_ / "out"));
 }
 

@@ -90,7 +90,10 @@ TEST(Convert, ProvenanceNamesHashesOfWhatWasReadAndWritten) {
       EXPECT_EQ(file["bytes"], fs::file_size(path));
     }
   }
-  ConvertOptions further{.model = folder / "out", .output = folder / "mqa", .plan = {.kv_heads = 1}};
+  ConvertOptions further{.model = folder / "out",
+                         .output = folder / "mqa",
+                         .plan = {.kv_heads = 1},
+                         .calibration = {.weights_only = true}};
   convert(further, Json::object());
   EXPECT_EQ(read_json(folder / "mqa/regroup.json")["source"]["provenance"], record);
 }

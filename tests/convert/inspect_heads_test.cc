@@ -193,12 +193,16 @@ TEST(InspectHeads, MeansAreOverLayers) {
 TEST(InspectHeads, ForetellsAConversion) {
   TempDir folder;
   testing::write_tiny_llama({.hidden = 24, .attention_bias = true}, folder / "model");
-  for (const std::string method : {"optimal", "aligned-mean", "mean-renorm"}) {
-    const Json heads = inspect_heads({.model = folder / "model", .method = method});
+  for (const auto& [method, tokens] : std::vector<std::pair<std::string, std::int64_t>>{
+           {"optimal", 4096}, {"optimal", 0}, {"aligned-mean", 0}, {"mean-renorm", 4096}}) {
+    const Json heads =
+        inspect_heads({.model = folder / "model", .method = method, .calibration_tokens = tokens});
     EXPECT_EQ(heads["method"], method);
+    EXPECT_EQ(heads["evidence"], tokens == 0 ? "weights alone" : "weights and tokens drawn at random");
     convert({.model = folder / "model",
              .output = folder / "out",
-             .plan = {.kv_heads = 2, .method = method},
+             .plan = {.kv_heads = 2, .method = method, .refit = tokens == 0 ? "" : "none"},
+             .calibration = {.weights_only = tokens == 0, .tokens = tokens},
              .overwrite = true},
             Json::object());
     const Json record = read_json(folder / "out/regroup.json")["result"];

@@ -43,7 +43,7 @@ class RefitProbe : public ::testing::Test {
 
   MergedLayers merge(const CalibrationRecipe& recipe) {
     std::filesystem::remove_all(folder_ / "work");
-    return merged_from_text(*model_, recipe, text_, folder_ / "work");
+    return merged_from_tokens(*model_, recipe, text_, folder_ / "work");
   }
 
   at::Tensor part(MergedLayers& layers, Part part, std::int64_t layer) {
@@ -52,7 +52,7 @@ class RefitProbe : public ::testing::Test {
 
   testing::TempDir folder_;
   std::optional<family::ModelDirectory> model_;
-  CalibrationText text_{.tokens_WT = {}, .held_out = 2, .origin = ""};
+  CalibrationTokens text_{.tokens_WT = {}, .held_out = 2, .origin = ""};
 };
 
 AttentionLayer with_output_times(double factor, const AttentionLayer& student) {

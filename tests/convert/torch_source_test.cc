@@ -51,9 +51,12 @@ class TorchSource : public ::testing::TestWithParam<Pair> {
   void SetUp() override { write_sources(GetParam(), folder_); }
 
   std::map<std::string, std::string> convert_source(const std::string& source, PlanOptions plan) {
-    convert(
-        {.model = folder_ / source, .output = folder_ / ("out-" + source), .plan = plan, .overwrite = true},
-        Json::object());
+    convert({.model = folder_ / source,
+             .output = folder_ / ("out-" + source),
+             .plan = plan,
+             .calibration = {.weights_only = true},
+             .overwrite = true},
+            Json::object());
     return result_in(folder_ / ("out-" + source));
   }
 

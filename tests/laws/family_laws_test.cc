@@ -47,10 +47,9 @@ double difference(const at::Tensor& logits, const at::Tensor& expected) {
 }
 
 void convert_to(const fs::path& source, const fs::path& output, const convert::PlanOptions& plan,
-                const fs::path& tokens = {}) {
-  convert::ConvertOptions options{.model = source, .output = output, .plan = plan};
-  if (!tokens.empty()) options.calibration = {.files = {tokens}, .format = "nanogpt"};
-  convert::convert(options, Json::object());
+                const convert::CalibrationOptions& calibration = {.weights_only = true}) {
+  convert::convert({.model = source, .output = output, .plan = plan, .calibration = calibration},
+                   Json::object());
 }
 
 class FamilyLaws : public ::testing::TestWithParam<std::string> {
@@ -133,15 +132,19 @@ TEST_P(FamilyLaws, TheHiddenModelIsFoundAgain) {
       convert_to(folder_ / (name + "-source"), folder_ / name, {.kv_heads = groups});
       EXPECT_LT(difference(logits_of(folder_ / name, type), expected), within) << "from weights";
       convert_to(folder_ / (name + "-source"), folder_ / (name + "-text"),
-                 {.kv_heads = groups, .refit = "ridge"}, folder_ / (name + "-tokens"));
+                 {.kv_heads = groups, .refit = "ridge"},
+                 {.files = {folder_ / (name + "-tokens")}, .format = "nanogpt"});
       EXPECT_LT(difference(logits_of(folder_ / (name + "-text"), type), expected), within) << "from text";
+      convert_to(folder_ / (name + "-source"), folder_ / (name + "-drawn"),
+                 {.kv_heads = groups, .refit = "none"}, {.tokens = 1600});
+      EXPECT_LT(difference(logits_of(folder_ / (name + "-drawn"), type), expected), within) << "from drawn";
     }
 }
 
 TEST_P(FamilyLaws, EveryConversionIsAModelOfThatManyHeads) {
   for (const std::int64_t groups : family::reachable_kv_heads(config())) {
     const fs::path output = folder_ / std::to_string(groups);
-    convert_to(model_.path, output, {.kv_heads = groups});
+    convert_to(model_.path, output, {.kv_heads = groups, .refit = "none"}, {.tokens = 256});
     EXPECT_EQ(family::open_model(output).config.kv_heads, groups);
     EXPECT_TRUE(at::isfinite(logits_of(output, at::kFloat)).all().item<bool>());
   }

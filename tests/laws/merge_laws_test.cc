@@ -23,6 +23,7 @@ std::map<std::string, at::Tensor> converted(const TempDir& folder, const std::st
   options.model = folder / source;
   options.output = folder / "out";
   options.overwrite = true;
+  options.calibration.weights_only = true;
   convert::convert(options, Json::object());
   return testing::read_tensors(options.output);
 }

@@ -18,6 +18,7 @@ namespace regroup {
 namespace {
 
 using checkpoint::DType;
+using convert::Evidence;
 using testing::NamedTensors;
 using testing::TempDir;
 using testing::TinyLlama;
@@ -58,14 +59,16 @@ at::Tensor logits_of(const TinyLlama& shape, const NamedTensors& tensors) {
   return logits_of(folder / "model", shape.dtype);
 }
 
-// `tokens`: of random text to calibrate on; 0: from weights alone.
+// By what `evidence` shows: text is of random tokens.
 at::Tensor converted_logits(const TinyLlama& shape, const NamedTensors& tensors,
-                            const convert::PlanOptions& plan, std::int64_t tokens = 0) {
+                            const convert::PlanOptions& plan, Evidence evidence = Evidence::kWeights) {
   TempDir folder;
   testing::write_llama(shape, tensors, folder / "source");
   convert::ConvertOptions options{.model = folder / "source", .output = folder / "out", .plan = plan};
-  if (tokens > 0) {
-    testing::write_random_tokens(folder / "tokens", tokens, shape.vocab);
+  options.calibration.weights_only = evidence == Evidence::kWeights;
+  options.calibration.tokens = evidence == Evidence::kDrawn ? 64 * 8 : 0;
+  if (evidence == Evidence::kText) {
+    testing::write_random_tokens(folder / "tokens", 64 * 8, shape.vocab);
     options.calibration = {.files = {folder / "tokens"}, .format = "nanogpt"};
   }
   convert::convert(options, Json::object());
@@ -101,18 +104,16 @@ TEST(SymmetryLaws, TheHiddenModelIsFoundAgain) {
           tensors = testing::with_random_gauges(shape, tensors, 5);
           tensors = testing::with_shuffled_heads(shape, tensors, 6);
           const double within = dtype == DType::kF64 ? 1e-8 : 2e-3;
-          const at::Tensor found =
-              converted_logits(shape, tensors, {.kv_heads = groups, .method = "optimal", .grouping = "cost"});
-          EXPECT_LT(difference(found, expected), within)
-              << expanded << " -> " << groups << (bias ? " with bias" : "");
-          const at::Tensor from_text = converted_logits(shape, tensors,
-                                                        {.kv_heads = groups,
-                                                         .method = "optimal",
-                                                         .grouping = "cost",
-                                                         .refit = groups == 2 ? "" : "none"},
-                                                        64 * 8);
-          EXPECT_LT(difference(from_text, expected), within)
-              << expanded << " -> " << groups << (bias ? " with bias" : "") << ", from text";
+          for (const Evidence evidence : {Evidence::kWeights, Evidence::kDrawn, Evidence::kText}) {
+            const bool refits = evidence != Evidence::kWeights && groups == 2;
+            const at::Tensor found = converted_logits(
+                shape, tensors,
+                {.kv_heads = groups, .method = "optimal", .grouping = "cost", .refit = refits ? "" : "none"},
+                evidence);
+            EXPECT_LT(difference(found, expected), within)
+                << expanded << " -> " << groups << (bias ? " with bias" : "") << ", from "
+                << convert::evidence_name(evidence);
+          }
           // Not because the task is easy: contiguous groups, and the mean, lose it.
           const at::Tensor mean = converted_logits(
               shape, tensors, {.kv_heads = groups, .method = "mean", .grouping = "contiguous"});

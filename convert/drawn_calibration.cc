@@ -1,0 +1,103 @@
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <span>
+#include <vector>
+
+#include "convert/calibration.h"
+#include "convert/source_stream.h"
+#include "core/base/error.h"
+#include "core/base/progress.h"
+#include "core/base/random.h"
+#include "core/model/decoder.h"
+#include "core/model/device.h"
+#include "core/model/sample.h"
+
+namespace regroup::convert {
+namespace {
+
+// A round for each parity of positions: more of them gain little (docs/decisions/0004-refits.md).
+constexpr int kRounds = 2;
+
+// Id i with a probability in proportion to 1 / (i + 27) (Zipf's law as Mandelbrot has it): tokenizers number
+// their tokens from frequent to rare, or nearly so. What this has wrong the rounds correct.
+at::Tensor first_ids(std::int64_t windows, std::int64_t length, std::int64_t vocab_size, std::uint64_t seed) {
+  std::vector<double> sums;
+  double sum = 0;
+  for (std::int64_t id = 0; id < vocab_size; ++id) sums.push_back(sum += 1 / (static_cast<double>(id) + 27));
+  const at::Tensor ids_WT = at::empty({windows, length}, at::kLong);
+  RandomStream stream(seed, "convert/drawn/first");
+  for (std::int64_t& id :
+       std::span(ids_WT.mutable_data_ptr<std::int64_t>(), static_cast<std::size_t>(ids_WT.numel()))) {
+    const auto above = std::ranges::upper_bound(sums, stream.uniform() * sum);
+    id = std::min<std::int64_t>(above - sums.begin(), vocab_size - 1);
+  }
+  return ids_WT;
+}
+
+// Draws the ids at positions begin, begin + 2, .. of a window, each by the logits of the position before it.
+void draw_every_second(const at::Tensor& logits_TV, std::size_t begin, RandomStream stream,
+                       std::span<std::int64_t> ids) {
+  const at::Tensor wide_TV = logits_TV.to(at::TensorOptions(at::kDouble).device(at::kCPU)).contiguous();
+  const auto vocab = static_cast<std::size_t>(wide_TV.size(1));
+  const std::span logits(wide_TV.const_data_ptr<double>(), static_cast<std::size_t>(wide_TV.numel()));
+  for (std::size_t t = begin; t < ids.size(); t += 2)
+    ids[t] = model::sample_token(logits.subspan((t - 1) * vocab, vocab), 1, 1, stream);
+}
+
+// Takes the windows through the whole model, a layer at a time.
+at::Tensor last_stream(const family::ModelDirectory& model, const at::Tensor& ids_WT, at::Device device,
+                       Progress& progress) {
+  const at::ScalarType type = arithmetic_of(model);
+  SourceStream stream(model, ids_WT, at::empty({ids_WT.size(0), ids_WT.size(1), model.config.hidden}, type),
+                      device);
+  for (std::int64_t layer = 0; layer < model.config.layers; ++layer)
+    stream.advance(model::load_layer(model, layer, type, device), [&](const SourceStream::Step& step) {
+      progress.advance(static_cast<double>(step.stream_BTM.size(0) * step.stream_BTM.size(1)));
+    });
+  return stream.stream_WTM();
+}
+
+// Replaces the odd positions of all windows in even rounds, the others but the first in odd ones.
+void redraw(const family::ModelDirectory& model, const at::Tensor& ids_WT, at::Device device, int round,
+            std::uint64_t seed, Progress& progress) {
+  const at::Tensor stream_WTM = last_stream(model, ids_WT, device, progress);
+  const model::Decoder head(model.config, model::load_head(model, stream_WTM.scalar_type(), device));
+  const std::span ids(ids_WT.mutable_data_ptr<std::int64_t>(), static_cast<std::size_t>(ids_WT.numel()));
+  const auto length = static_cast<std::size_t>(ids_WT.size(1));
+  at::parallel_for(0, ids_WT.size(0), 1, [&](std::int64_t first, std::int64_t last) {
+    const at::NoGradGuard no_grad;
+    for (std::int64_t window = first; window < last; ++window) {
+      const at::Tensor logits_TV = head.logits(head.final_states(stream_WTM[window].to(device)));
+      draw_every_second(logits_TV, round % 2 == 0 ? 1 : 2,
+                        RandomStream(seed, fmt::format("convert/drawn/{}/{}", round, window)),
+                        ids.subspan(static_cast<std::size_t>(window) * length, length));
+    }
+  });
+}
+
+}  // namespace
+
+CalibrationTokens draw_calibration(const family::ModelDirectory& model, const CalibrationOptions& options,
+                                   const std::string& device_name, std::uint64_t seed) {
+  const at::NoGradGuard no_grad;
+  const std::int64_t length = calibration_window(model), windows = asked_windows(options, length);
+  if (windows < 2)
+    throw UserError({.where = "--calibration-tokens",
+                     .what = "too few",
+                     .expected = fmt::format("at least {}", 2 * length),
+                     .found = std::to_string(options.tokens)});
+  const at::Device device = model::open_device(device_name);
+  const at::Tensor ids_WT = first_ids(windows, length, model.config.vocab_size, seed);
+  Progress progress("drawing tokens", static_cast<double>(kRounds * model.config.layers * windows * length),
+                    "tokens");
+  for (int round = 0; round < kRounds; ++round) redraw(model, ids_WT, device, round, seed, progress);
+  return {.tokens_WT = ids_WT,
+          .held_out = held_out_of(windows),
+          .origin =
+              fmt::format("drawn at random and {} times by what the source expects, seed {}", kRounds, seed)};
+}
+
+}  // namespace regroup::convert
