@@ -8,6 +8,7 @@
 #include "core/base/error.h"
 #include "core/base/hash.h"
 #include "core/base/json.h"
+#include "core/base/model_file.h"
 #include "core/tokenizer/beside.h"
 #include "core/tokenizer/sentencepiece.h"
 #include "core/tokenizer/tokenizer_files.h"
@@ -125,7 +126,7 @@ std::unique_ptr<Tokenizer> open_beside(const std::filesystem::path& weights) {
 
 std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& path) {
   if (!std::filesystem::exists(path)) throw UserError({.where = path.string(), .what = "does not exist"});
-  if (is_weights_file(path)) return open_beside(path);
+  if (is_model_file(path)) return open_beside(path);
   if (!std::filesystem::is_directory(path)) return kind_of_file(path).open(path);
   const Kind* kind = kind_in(path);
   if (kind == nullptr) no_tokenizer(path);
@@ -133,7 +134,7 @@ std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& path) {
 }
 
 std::vector<std::filesystem::path> tokenizer_files(const std::filesystem::path& path) {
-  if (is_weights_file(path)) {
+  if (is_model_file(path)) {
     const auto beside = find_tokenizer_beside(path);
     return beside ? std::vector{*beside} : std::vector<std::filesystem::path>{};
   }
@@ -147,7 +148,7 @@ std::vector<std::filesystem::path> tokenizer_files(const std::filesystem::path& 
 }
 
 std::filesystem::path tokenizer_file(const std::filesystem::path& model, std::string_view name) {
-  if (!is_weights_file(model)) return model / name;
+  if (!is_model_file(model)) return model / name;
   const auto beside = find_tokenizer_beside(model);
   return name == "tokenizer.model" && beside ? *beside : std::filesystem::path();
 }
