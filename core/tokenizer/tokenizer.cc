@@ -10,6 +10,7 @@
 #include "core/base/json.h"
 #include "core/base/model_file.h"
 #include "core/tokenizer/beside.h"
+#include "core/tokenizer/kind.h"
 #include "core/tokenizer/sentencepiece.h"
 #include "core/tokenizer/tokenizer_files.h"
 
@@ -69,19 +70,6 @@ std::unique_ptr<Tokenizer> open_tokenizer_model(const std::filesystem::path& fil
   return open_sentencepiece(file, has_config ? read_options(config) : SentencePieceOptions{});
 }
 
-struct Kind {
-  std::vector<std::string> files;  // all must be there; the first one is opened
-  std::unique_ptr<Tokenizer> (*open)(const std::filesystem::path& file);
-};
-
-// The first kind whose files a directory holds is the one that transformers takes.
-const std::vector<Kind>& kinds() {
-  static const std::vector<Kind> all = {{{"tokenizer.json"}, open_tokenizer_json},
-                                        {{"tokenizer.model"}, open_tokenizer_model},
-                                        {{"vocab.json", "merges.txt"}, open_vocab_and_merges}};
-  return all;
-}
-
 const Kind* kind_in(const std::filesystem::path& directory) {
   for (const Kind& kind : kinds())
     if (std::ranges::all_of(
@@ -123,6 +111,13 @@ std::unique_ptr<Tokenizer> open_beside(const std::filesystem::path& weights) {
 }
 
 }  // namespace
+
+const std::vector<Kind>& kinds() {
+  static const std::vector<Kind> all = {{{"tokenizer.json"}, open_tokenizer_json},
+                                        {{"tokenizer.model"}, open_tokenizer_model},
+                                        {{"vocab.json", "merges.txt"}, open_vocab_and_merges}};
+  return all;
+}
 
 std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& path) {
   if (!std::filesystem::exists(path)) throw UserError({.where = path.string(), .what = "does not exist"});
