@@ -15,8 +15,8 @@ namespace regroup::family {
 // is then small: lists of heads and tensors, and products (of parameters, bytes, operations) within 64 bits,
 // whatever a file claims.
 inline constexpr std::int64_t kMostCount = 2'147'483'647;  // ids, positions
-inline constexpr std::int64_t kMostWidth = 1 << 19;        // numbers in a row: hidden, mlp, all heads together
-inline constexpr std::int64_t kMostHeads = 1 << 12;        // heads, experts
+inline constexpr std::int64_t kMostWidth = 1 << 19;  // numbers in a row: hidden, mlp, all heads together
+inline constexpr std::int64_t kMostHeads = 1 << 12;  // heads, experts
 inline constexpr std::int64_t kMostLayers = 1 << 10;
 
 class ConfigReader {
