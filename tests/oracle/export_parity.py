@@ -28,7 +28,7 @@ import tempfile
 import textwrap
 import time
 
-# Models this small are all starting of programs: threads would only wait for each other.
+# Models this small have no work for two threads.
 os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE")
 
 import gguf

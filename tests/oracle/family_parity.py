@@ -21,7 +21,7 @@ import textwrap
 import time
 import zlib
 
-# Models this small are all starting of programs: threads would only wait for each other, here and in ours.
+# Models this small have no work for two threads, here and in ours.
 os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE")
 
 import torch
