@@ -12,20 +12,14 @@
 #include "core/checkpoint/safetensors.h"
 #include "core/checkpoint/sharding.h"
 #include "core/checkpoint/torch_file.h"
+#include "core/checkpoint/weight_format.h"
 
 namespace regroup::checkpoint {
-
-// How transformers calls the files of a format.
-struct Format {
-  std::string_view single, index, extension;
-  TensorFile (*open)(const std::filesystem::path& path);
-};
 
 namespace {
 
 namespace fs = std::filesystem;
 
-// In the order in which transformers looks for them.
 constexpr std::array<Format, 2> kFormats = {
     {{kSingleFile, kIndexFile, ".safetensors", open_safetensors},
      {"pytorch_model.bin", "pytorch_model.bin.index.json", ".bin", open_torch_file}}};
@@ -217,6 +211,10 @@ std::map<std::string, std::string> parse_index(std::string_view text, const std:
   if (!visitor.found) throw UserError({.where = where, .what = "not an index: it has no 'weight_map'"});
   if (visitor.weight_map.empty()) throw UserError({.where = where, .what = "'weight_map' is empty"});
   return std::move(visitor.weight_map);
+}
+
+std::span<const Format> weight_formats() {
+  return kFormats;
 }
 
 Checkpoint Checkpoint::open(const fs::path& directory) {

@@ -48,7 +48,7 @@ ModelConfig read_config(const Json& json, const std::string& where) {
               .head_dim = "",
               .positions = "n_positions"});
   if (model.heads % 4 != 0) config.refuse("n_head", "a multiple of 4: projections are stored in four blocks");
-  model.ffn = config.count_or("n_inner", 4 * model.hidden);
+  model.ffn = config.count_or("n_inner", 4 * model.hidden, kMostWidth);
   model.gated_mlp = false;
   model.activation = read_activation(config, "activation_function", "gelu_new");
   model.norm = Norm::kLayer;

@@ -64,7 +64,7 @@ ModelConfig read_config(const Json& json, const std::string& where) {
   ModelConfig model;
   require_model_type(config, "cohere");
   read_shape(config, model, 8192);
-  model.ffn = config.count("intermediate_size");
+  model.ffn = config.count("intermediate_size", kMostWidth);
   model.activation = read_activation(config, "hidden_act", "silu");
   model.norm = Norm::kLayer;
   model.norm_epsilon = config.positive_or("layer_norm_eps", 1e-5);

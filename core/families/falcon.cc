@@ -73,7 +73,7 @@ ModelConfig read_config(const Json& json, const std::string& where) {
       model.kv_heads = 1;
     if (model.heads % model.kv_heads != 0) config.refuse("num_kv_heads", "a divisor of num_attention_heads");
   }
-  model.ffn = config.count_or("ffn_hidden_size", 4 * model.hidden);
+  model.ffn = config.count_or("ffn_hidden_size", 4 * model.hidden, kMostWidth);
   model.gated_mlp = false;
   model.activation = read_activation(config, "activation", "gelu");
   model.norm = Norm::kLayer;

@@ -46,7 +46,7 @@ ModelConfig read_config(const Json& json, const std::string& where) {
     model.head_dim = 256;
     model.attention_scale = 1.0 / 16;
   }
-  model.ffn = config.count("intermediate_size");
+  model.ffn = config.count("intermediate_size", kMostWidth);
   // Files from before 2024-04 say "gelu" and mean the tanh form that they were trained with, as HF reads it;
   // some say what they mean in a key of its own.
   const bool has_own_key = config.has("hidden_activation");

@@ -54,7 +54,7 @@ ModelConfig read_config(const Json& json, const std::string& where) {
               .head_dim = "",
               .positions = "n_positions"});
   if (!is_own(config) && config.boolean_or("multi_query", true)) model.kv_heads = 1;
-  model.ffn = config.count_or("n_inner", 4 * model.hidden);
+  model.ffn = config.count_or("n_inner", 4 * model.hidden, kMostWidth);
   model.gated_mlp = false;
   model.activation = read_activation(config, "activation_function", "gelu_pytorch_tanh");
   model.norm = Norm::kLayer;

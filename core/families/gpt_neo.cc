@@ -53,6 +53,7 @@ std::vector<std::int64_t> windows(const Json& json, const ConfigReader& config, 
   if (!types.is_array()) refuse();
   for (const Json& type : types) {
     if (!type.is_array() || type.size() != 2 || !type[0].is_array() || !type[1].is_number_integer()) refuse();
+    if (type[0].empty()) refuse();  // nothing, however often
     for (std::int64_t i = 0; i < type[1].get<std::int64_t>() && std::ssize(all) <= layers; ++i)
       for (const Json& kind : type[0]) {
         if (kind != "global" && kind != "local") refuse();
@@ -72,7 +73,7 @@ ModelConfig read_config(const Json& json, const std::string& where) {
               .heads = "num_heads",
               .kv_heads = is_own(config) ? "num_key_value_heads" : "",
               .head_dim = ""});
-  model.ffn = config.count_or("intermediate_size", 4 * model.hidden);
+  model.ffn = config.count_or("intermediate_size", 4 * model.hidden, kMostWidth);
   model.gated_mlp = false;
   model.activation = read_activation(config, "activation_function", "gelu_new");
   model.norm = Norm::kLayer;

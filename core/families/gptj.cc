@@ -52,7 +52,7 @@ ModelConfig read_config(const Json& json, const std::string& where) {
               .kv_heads = is_own(config) ? "num_key_value_heads" : "",
               .head_dim = "",
               .positions = "n_positions"});
-  model.ffn = config.count_or("n_inner", 4 * model.hidden);
+  model.ffn = config.count_or("n_inner", 4 * model.hidden, kMostWidth);
   model.gated_mlp = false;
   model.activation = read_activation(config, "activation_function", "gelu_new");
   model.norm = Norm::kLayer;

@@ -50,7 +50,7 @@ ModelConfig read_config(const Json& json, const std::string& where) {
     config.refuse("hidden_act", "\"silu\": other activations are not supported in the Llama family");
   ModelConfig model;
   read_shape(config, model, 2048);
-  model.ffn = config.count("intermediate_size");
+  model.ffn = config.count("intermediate_size", kMostWidth);
   model.norm_epsilon = config.positive_or("rms_norm_eps", 1e-6);
   model.rope = read_rope(config, model.head_dim, model.max_positions);
   model.attention_bias = model.output_bias = config.boolean_or("attention_bias", false);

@@ -54,7 +54,7 @@ ModelConfig read_config(const Json& json, const std::string& where) {
   if (attention.boolean_or("prefix_lm", false)) attention.refuse("prefix_lm", "false");
   if (!config.boolean_or("no_bias", true)) config.refuse("no_bias", "true: HF's MPT has no biases");
   if (config.has("logit_scale")) config.refuse("logit_scale", "null: HF's MPT does not scale logits");
-  model.ffn = config.count_or("expansion_ratio", 4) * model.hidden;
+  model.ffn = config.count_or("expansion_ratio", 4, kMostWidth / model.hidden) * model.hidden;
   model.gated_mlp = false;
   model.activation = Activation::kGelu;
   model.norm = Norm::kLayer;

@@ -44,7 +44,7 @@ ModelConfig read_config(const Json& json, const std::string& where) {
   ModelConfig model;
   require_model_type(config, "olmo2");
   read_shape(config, model, 2048);
-  model.ffn = config.count("intermediate_size");
+  model.ffn = config.count("intermediate_size", kMostWidth);
   model.activation = read_activation(config, "hidden_act", "silu");
   model.norm_epsilon = config.positive_or("rms_norm_eps", 1e-5);
   model.block = Block::kPostNorm;

@@ -53,9 +53,9 @@ ModelConfig read_config(const Json& json, const std::string& where) {
   model.qk_norm = QkNorm::kRmsOfAll;
   model.qk_norm_by_head = true;
   if (config.has("clip_qkv")) model.clip_qkv = config.positive("clip_qkv");
-  model.experts = {.count = config.count_or("num_experts", 64),
-                   .chosen = config.count_or("num_experts_per_tok", 8),
-                   .ffn = config.count_or("intermediate_size", 2048),
+  model.experts = {.count = config.count_or("num_experts", 64, kMostHeads),
+                   .chosen = config.count_or("num_experts_per_tok", 8, kMostHeads),
+                   .ffn = config.count_or("intermediate_size", 2048, kMostWidth),
                    .normalized = config.boolean_or("norm_topk_prob", false),
                    .in_layer = {}};
   if (model.experts.chosen > model.experts.count) config.refuse("num_experts_per_tok", "at most num_experts");

@@ -60,7 +60,7 @@ ModelConfig read_config(const Json& json, const std::string& where) {
     config.refuse(
         "word_embed_proj_dim",
         fmt::format("hidden_size {}: projected embeddings (OPT-350m) are not supported", model.hidden));
-  model.ffn = config.count("ffn_dim");
+  model.ffn = config.count("ffn_dim", kMostWidth);
   model.gated_mlp = false;
   model.activation = read_activation(config, "activation_function", "relu");
   model.norm = Norm::kLayer;

@@ -55,7 +55,7 @@ ModelConfig read_config(const Json& json, const std::string& where) {
   ModelConfig model;
   require_model_type(config, "persimmon");
   read_shape(config, model, 16384, {.kv_heads = is_own(config) ? "num_key_value_heads" : "", .head_dim = ""});
-  model.ffn = config.count("intermediate_size");
+  model.ffn = config.count("intermediate_size", kMostWidth);
   model.gated_mlp = false;
   model.activation = read_activation(config, "hidden_act", "relu2");
   model.norm = Norm::kLayer;

@@ -54,7 +54,7 @@ ModelConfig read_config(const Json& json, const std::string& where) {
   ModelConfig model;
   require_model_type(config, "phi");
   read_shape(config, model, 2048);
-  model.ffn = config.count("intermediate_size");
+  model.ffn = config.count("intermediate_size", kMostWidth);
   model.gated_mlp = false;
   model.activation = read_activation(config, "hidden_act", "gelu_new");
   model.norm = Norm::kLayer;

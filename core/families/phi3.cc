@@ -39,7 +39,7 @@ ModelConfig read_config(const Json& json, const std::string& where) {
   ModelConfig model;
   require_model_type(config, "phi3");
   read_shape(config, model, 4096);
-  model.ffn = config.count("intermediate_size");
+  model.ffn = config.count("intermediate_size", kMostWidth);
   model.activation = read_activation(config, "hidden_act", "silu");
   model.norm_epsilon = config.positive_or("rms_norm_eps", 1e-5);
   model.rope = read_rope(config, model.head_dim, model.max_positions, {.share = 1});

@@ -67,16 +67,16 @@ ModelConfig read_config(const Json& json, const std::string& where) {
   ModelConfig model;
   require_model_type(config, "qwen2_moe");
   read_shape(config, model, 32768);
-  model.ffn = config.count_or("intermediate_size", 5632);
+  model.ffn = config.count_or("intermediate_size", 5632, kMostWidth);
   model.activation = read_activation(config, "hidden_act", "silu");
   model.norm_epsilon = config.positive_or("rms_norm_eps", 1e-6);
   model.rope = read_rope(config, model.head_dim, model.max_positions);
   if (config.boolean_or("use_sliding_window", false))
     model.windows = read_windows(config, model, config.count_or("max_window_layers", 28));
-  model.experts = {.count = config.count_or("num_experts", 60),
-                   .chosen = config.count_or("num_experts_per_tok", 4),
-                   .ffn = config.count_or("moe_intermediate_size", 1408),
-                   .shared_ffn = config.count_or("shared_expert_intermediate_size", 5632),
+  model.experts = {.count = config.count_or("num_experts", 60, kMostHeads),
+                   .chosen = config.count_or("num_experts_per_tok", 4, kMostHeads),
+                   .ffn = config.count_or("moe_intermediate_size", 1408, kMostWidth),
+                   .shared_ffn = config.count_or("shared_expert_intermediate_size", 5632, kMostWidth),
                    .normalized = config.boolean_or("norm_topk_prob", false),
                    .in_layer = layers_with_experts(config, model.layers)};
   if (model.experts.chosen > model.experts.count) config.refuse("num_experts_per_tok", "at most num_experts");

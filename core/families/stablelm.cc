@@ -51,7 +51,7 @@ ModelConfig read_config(const Json& json, const std::string& where) {
   ModelConfig model;
   require_model_type(config, "stablelm");
   read_shape(config, model, 4096, {.head_dim = ""});
-  model.ffn = config.count("intermediate_size");
+  model.ffn = config.count("intermediate_size", kMostWidth);
   model.activation = read_activation(config, "hidden_act", "silu");
   model.norm = Norm::kLayer;
   model.norm_bias = true;

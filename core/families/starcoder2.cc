@@ -46,7 +46,7 @@ ModelConfig read_config(const Json& json, const std::string& where) {
   ModelConfig model;
   require_model_type(config, "starcoder2");
   read_shape(config, model, 4096);
-  model.ffn = config.count("intermediate_size");
+  model.ffn = config.count("intermediate_size", kMostWidth);
   model.gated_mlp = false;
   model.activation = read_activation(config, "hidden_act", "gelu_pytorch_tanh");
   model.norm = Norm::kLayer;

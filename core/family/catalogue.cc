@@ -5,6 +5,7 @@
 #include <array>
 
 #include "core/base/error.h"
+#include "core/family/config_reader.h"
 #include "core/family/family.h"
 #include "core/family/target.h"
 
@@ -94,16 +95,19 @@ std::string expected_of(const Refused& refused) {
 }
 
 std::string refusals() {
-  std::string text =
+  std::string text = fmt::format(
       "\n## What is refused\n\n"
       "Before anything is computed, with the file, what was expected and what was found: architectures that "
       "are not in the table, quantized weights (`quantization_config`), models that need code of their own "
-      "(`auto_map`), adapters; tensors that are missing, of another shape, or that nothing reads; rotary "
+      "(`auto_map`), adapters; tensors that are missing, of another shape, or that nothing reads; "
+      "counts that no model has, such as more than {} layers, {} heads or experts, or {} numbers in a row; "
+      "rotary "
       "positions other than default, linear, dynamic, llama3, YaRN and longrope; a `partial_rotary_factor` "
       "in families whose classes turn whole heads whatever it says; activations other than SiLU, ReLU, its "
       "square and GELU in its two forms. And in one family or another, because the rest of the file says "
       "otherwise, no model is known to have it, or what loads the family does not compute it:\n\n"
-      "| family | key | must be |\n|---|---|---|\n";
+      "| family | key | must be |\n|---|---|---|\n",
+      kMostLayers, kMostHeads, kMostWidth);
   for (const Refused& refused : kRefused)
     text += fmt::format("| {} | `{}` | {} |\n", refused.family, refused.key.substr(1), expected_of(refused));
   return text;

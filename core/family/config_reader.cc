@@ -49,8 +49,8 @@ std::int64_t ConfigReader::count(std::string_view key, std::int64_t most) const 
   return value->get<std::int64_t>();
 }
 
-std::int64_t ConfigReader::count_or(std::string_view key, std::int64_t fallback) const {
-  return has(key) ? count(key) : fallback;
+std::int64_t ConfigReader::count_or(std::string_view key, std::int64_t fallback, std::int64_t most) const {
+  return has(key) ? count(key, most) : fallback;
 }
 
 double ConfigReader::positive(std::string_view key) const {

@@ -11,6 +11,14 @@
 
 namespace regroup::family {
 
+// The most that a count of a kind may be, each far above every model that there is. What follows from counts
+// is then small: lists of heads and tensors, and products (of parameters, bytes, operations) within 64 bits,
+// whatever a file claims.
+inline constexpr std::int64_t kMostCount = 2'147'483'647;  // ids, positions
+inline constexpr std::int64_t kMostWidth = 1 << 19;  // numbers in a row: hidden, mlp, all heads together
+inline constexpr std::int64_t kMostHeads = 1 << 12;  // heads, experts
+inline constexpr std::int64_t kMostLayers = 1 << 10;
+
 class ConfigReader {
  public:
   // Keeps references to `json`; `where` names it in errors.
@@ -19,9 +27,9 @@ class ConfigReader {
   bool has(std::string_view key) const;
   bool empty() const { return json_->empty(); }
 
-  // A count: a whole number from 1 to `most`. (The default keeps every product of two counts in 64 bits.)
+  // A count: a whole number from 1 to `most`.
   std::int64_t count(std::string_view key, std::int64_t most = kMostCount) const;
-  std::int64_t count_or(std::string_view key, std::int64_t fallback) const;
+  std::int64_t count_or(std::string_view key, std::int64_t fallback, std::int64_t most = kMostCount) const;
 
   // A number above zero.
   double positive(std::string_view key) const;
@@ -47,7 +55,6 @@ class ConfigReader {
   [[noreturn]] void refuse(std::string_view key, std::string expected, std::string remedy = {}) const;
 
  private:
-  static constexpr std::int64_t kMostCount = 2'147'483'647;
   const Json* find(std::string_view key) const;
 
   const Json* json_;

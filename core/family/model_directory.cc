@@ -7,6 +7,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/model_file.h"
 #include "core/family/llama2c_file.h"
 
 namespace regroup::family {
@@ -73,6 +74,28 @@ void open_file(const fs::path& path, ModelDirectory& model) {
   model.family = &family_for(model.config_json, path.string());
   model.config = model.family->read_config(model.config_json, path.string());
   model.checkpoint = checkpoint::Checkpoint::of_file(std::move(file.weights));
+}
+
+// How many tensors a configuration could ask for, told without making their names.
+std::int64_t most_tensors(const Family& family, const ModelConfig& config) {
+  std::int64_t total = 0;
+  for (const TensorRule& rule : family.tensors)
+    total += (rule.per_layer() ? config.layers : 1) *
+             (rule.per_item() ? std::max(config.heads, config.experts.count) : 1);
+  return total;
+}
+
+// Layers times experts, or times heads, each of them possible by itself: the names alone would take a
+// machine's memory.
+void refuse_countless_tensors(const ModelDirectory& model) {
+  constexpr std::int64_t kMost = 1'000'000;
+  const ModelConfig& c = model.config;
+  if (most_tensors(*model.family, c) <= kMost) return;
+  throw UserError({.where = model.path.string(),
+                   .what = fmt::format("config.json says {} layers, {} heads and {} experts", c.layers,
+                                       c.heads, c.experts.count),
+                   .expected = fmt::format("a model of at most {} tensors", kMost),
+                   .found = std::to_string(most_tensors(*model.family, c))});
 }
 
 bool fits(std::span<const std::int64_t> shape, const ExpectedTensor& expected) {
@@ -191,11 +214,11 @@ checkpoint::DType ModelDirectory::dtype() const {
 ModelDirectory open_model(const fs::path& path) {
   ModelDirectory model;
   model.path = path;
-  std::error_code error;
-  if (path.extension() == ".bin" && fs::is_regular_file(path, error))
+  if (is_model_file(path))
     open_file(path, model);
   else
     open_directory(path, model);
+  refuse_countless_tensors(model);
 
   std::vector<ExpectedTensor> expected = expected_tensors(*model.family, model.config);
   drop_unused_prefix(model.family->optional_prefix, model.checkpoint, expected);

@@ -37,19 +37,18 @@ Activation read_activation(const ConfigReader& config, std::string_view key, std
 
 void read_shape(const ConfigReader& config, ModelConfig& model, std::int64_t positions,
                 const ShapeKeys& keys) {
-  // A lying file must not cost us the memory of its layers' names.
-  constexpr std::int64_t kMostLayers = 10'000;
   model.vocab_size = config.count("vocab_size");
-  model.hidden = config.count(keys.hidden);
+  model.hidden = config.count(keys.hidden, kMostWidth);
   model.layers = config.count(keys.layers, kMostLayers);
-  model.heads = config.count(keys.heads);
+  model.heads = config.count(keys.heads, kMostHeads);
   model.kv_heads = keys.kv_heads.empty() ? model.heads : config.count_or(keys.kv_heads, model.heads);
   if (model.heads % model.kv_heads != 0)
     config.refuse(keys.kv_heads, fmt::format("a divisor of {} {}", keys.heads, model.heads));
   const bool has_head_dim = !keys.head_dim.empty() && config.has(keys.head_dim);
   if (!has_head_dim && model.hidden % model.heads != 0)
     config.refuse(keys.hidden, fmt::format("a multiple of {} {}", keys.heads, model.heads));
-  model.head_dim = has_head_dim ? config.count(keys.head_dim) : model.hidden / model.heads;
+  model.head_dim =
+      has_head_dim ? config.count(keys.head_dim, kMostWidth / model.heads) : model.hidden / model.heads;
   model.max_positions = config.count_or(keys.positions, positions);
   model.attention_scale = 1 / std::sqrt(static_cast<double>(model.head_dim));
   model.initializer_range = config.positive_or("initializer_range", 0.02);

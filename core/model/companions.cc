@@ -1,6 +1,7 @@
 #include "core/model/companions.h"
 
 #include "core/base/log.h"
+#include "core/base/model_file.h"
 #include "core/checkpoint/carry.h"
 #include "core/tokenizer/beside.h"
 #include "core/tokenizer/tokenizer.h"
@@ -9,7 +10,7 @@ namespace regroup::model {
 
 std::vector<Companion> companions(const family::ModelDirectory& model) {
   std::vector<Companion> companions;
-  if (!tokenizer::is_weights_file(model.path)) {
+  if (!is_model_file(model.path)) {
     for (const auto& name : checkpoint::carried_files(model.path))
       companions.push_back({model.path / name, name});
   } else if (const auto file = tokenizer::find_tokenizer_beside(model.path)) {

@@ -24,11 +24,6 @@ std::string trained_name(std::int64_t vocabulary) {
 
 }  // namespace
 
-bool is_weights_file(const fs::path& path) {
-  std::error_code error;
-  return path.extension() == ".bin" && fs::is_regular_file(path, error);
-}
-
 std::int64_t vocabulary_of_weights(const fs::path& weights) {
   std::array<std::int32_t, 1> count{};
   File::open_for_reading(weights).read_at(kVocabularyField, std::as_writable_bytes(std::span(count)));

@@ -1,4 +1,4 @@
-// The tokenizer of a file of weights that holds none: llama2.c's .bin (core/family/llama2c_file.h).
+// The tokenizer of a model that is one file of weights (core/base/model_file.h), which holds none.
 #pragma once
 
 #include <cstdint>
@@ -6,9 +6,6 @@
 #include <optional>
 
 namespace regroup::tokenizer {
-
-// Whether a path is one: a file whose name ends in ".bin".
-bool is_weights_file(const std::filesystem::path& path);
 
 // The vocab_size of its header.
 std::int64_t vocabulary_of_weights(const std::filesystem::path& weights);

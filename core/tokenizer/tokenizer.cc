@@ -8,7 +8,9 @@
 #include "core/base/error.h"
 #include "core/base/hash.h"
 #include "core/base/json.h"
+#include "core/base/model_file.h"
 #include "core/tokenizer/beside.h"
+#include "core/tokenizer/kind.h"
 #include "core/tokenizer/sentencepiece.h"
 #include "core/tokenizer/tokenizer_files.h"
 
@@ -68,19 +70,6 @@ std::unique_ptr<Tokenizer> open_tokenizer_model(const std::filesystem::path& fil
   return open_sentencepiece(file, has_config ? read_options(config) : SentencePieceOptions{});
 }
 
-struct Kind {
-  std::vector<std::string> files;  // all must be there; the first one is opened
-  std::unique_ptr<Tokenizer> (*open)(const std::filesystem::path& file);
-};
-
-// The first kind whose files a directory holds is the one that transformers takes.
-const std::vector<Kind>& kinds() {
-  static const std::vector<Kind> all = {{{"tokenizer.json"}, open_tokenizer_json},
-                                        {{"tokenizer.model"}, open_tokenizer_model},
-                                        {{"vocab.json", "merges.txt"}, open_vocab_and_merges}};
-  return all;
-}
-
 const Kind* kind_in(const std::filesystem::path& directory) {
   for (const Kind& kind : kinds())
     if (std::ranges::all_of(
@@ -123,9 +112,16 @@ std::unique_ptr<Tokenizer> open_beside(const std::filesystem::path& weights) {
 
 }  // namespace
 
+const std::vector<Kind>& kinds() {
+  static const std::vector<Kind> all = {{{"tokenizer.json"}, open_tokenizer_json},
+                                        {{"tokenizer.model"}, open_tokenizer_model},
+                                        {{"vocab.json", "merges.txt"}, open_vocab_and_merges}};
+  return all;
+}
+
 std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& path) {
   if (!std::filesystem::exists(path)) throw UserError({.where = path.string(), .what = "does not exist"});
-  if (is_weights_file(path)) return open_beside(path);
+  if (is_model_file(path)) return open_beside(path);
   if (!std::filesystem::is_directory(path)) return kind_of_file(path).open(path);
   const Kind* kind = kind_in(path);
   if (kind == nullptr) no_tokenizer(path);
@@ -133,7 +129,7 @@ std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& path) {
 }
 
 std::vector<std::filesystem::path> tokenizer_files(const std::filesystem::path& path) {
-  if (is_weights_file(path)) {
+  if (is_model_file(path)) {
     const auto beside = find_tokenizer_beside(path);
     return beside ? std::vector{*beside} : std::vector<std::filesystem::path>{};
   }
@@ -147,7 +143,7 @@ std::vector<std::filesystem::path> tokenizer_files(const std::filesystem::path& 
 }
 
 std::filesystem::path tokenizer_file(const std::filesystem::path& model, std::string_view name) {
-  if (!is_weights_file(model)) return model / name;
+  if (!is_model_file(model)) return model / name;
   const auto beside = find_tokenizer_beside(model);
   return name == "tokenizer.model" && beside ? *beside : std::filesystem::path();
 }

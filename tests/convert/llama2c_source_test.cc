@@ -32,7 +32,7 @@ class Llama2cSource : public ::testing::TestWithParam<const char*> {
   }
 
   fs::path golden_ = fs::path(REGROUP_SOURCE_DIR) / "tests/goldens/llama2c" / GetParam();
-  testing::NamedTensors expected_ = testing::read_tensors(golden_ / "expected.safetensors");
+  testing::NamedTensors expected_ = testing::read_tensor_file(golden_ / "expected.safetensors");
   std::int64_t kv_heads_ = family::open_model(golden_ / "model.bin").config.kv_heads;
   testing::TempDir folder_;
 };

@@ -5,9 +5,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <regex>
 #include <set>
 
 #include "core/base/file.h"
@@ -129,12 +131,51 @@ TEST(ExportArchitecture, IsDocumented) {
   for (const WeightType& type : weight_types()) EXPECT_CONTAINS(page, "| `" + std::string(type.name) + "` |");
 }
 
+// What llama.cpp makes of every graph's models stands in the page, written by tests/oracle/export_parity.py.
+TEST(ExportArchitecture, IsMeasured) {
+  const std::string page = read_text(std::filesystem::path(REGROUP_SOURCE_DIR) / "docs" / "export.md");
+  const std::size_t begin = page.find("\n## Measured\n");
+  ASSERT_NE(begin, std::string::npos);
+  const std::string measured = page.substr(begin);
+  for (const Architecture& architecture : architectures()) {
+    const std::regex row("\n\\| `" + std::string(architecture.name) +
+                         R"(` \|[^\n]* [0-9.]+e-[0-9]+, [0-9.]+e-[0-9]+ \([0-9]+\) \|)");
+    EXPECT_TRUE(std::regex_search(measured, row)) << architecture.name << ": export_parity.py --page";
+  }
+}
+
 std::map<std::string, PlannedTensor> planned(const std::string& name) {
   const family::ModelDirectory model = golden(name);
   std::map<std::string, PlannedTensor> tensors;
   for (PlannedTensor& tensor : plan_tensors(architecture_for(model), model, gguf::TensorType::kF32))
     tensors[tensor.info.name] = std::move(tensor);
   return tensors;
+}
+
+// llama.cpp makes 1 + ln(factor)/10 of the factor and multiplies by attn_factor.
+TEST(ExportMetadata, SaysHowYarnStretchesPositions) {
+  family::ModelDirectory model = golden("llama-yarn_attention_factor");
+  model.config.rope.beta_fast = 16;
+  model.config.rope.beta_slow = 2;
+  const gguf::Metadata metadata = model_metadata(architecture_for(model), model);
+  const std::map<std::string, gguf::Value> keys(metadata.begin(), metadata.end());
+  const auto number = [&](const char* key) {
+    return std::get<float>(keys.at(std::string("llama.rope.scaling.") + key));
+  };
+  EXPECT_EQ(std::get<std::string>(keys.at("llama.rope.scaling.type")), "yarn");
+  EXPECT_EQ(std::get<std::uint32_t>(keys.at("llama.rope.scaling.original_context_length")), 8u);
+  EXPECT_EQ(number("factor"), 4);
+  EXPECT_NEAR(number("attn_factor"), 0.8 / (1 + 0.1 * std::log(4)), 1e-6);
+  EXPECT_EQ(number("yarn_beta_fast"), 16);
+  EXPECT_EQ(number("yarn_beta_slow"), 2);
+}
+
+TEST(ExportMetadata, SaysHowLinearScalingStretchesPositions) {
+  const family::ModelDirectory model = family::open_model(kFamilies.parent_path() / "llama/rope_linear");
+  const gguf::Metadata metadata = model_metadata(architecture_for(model), model);
+  const std::map<std::string, gguf::Value> keys(metadata.begin(), metadata.end());
+  EXPECT_EQ(std::get<std::string>(keys.at("llama.rope.scaling.type")), "linear");
+  EXPECT_EQ(std::get<float>(keys.at("llama.rope.scaling.factor")), model.config.rope.factor);
 }
 
 using Shape = std::vector<std::int64_t>;

@@ -8,6 +8,7 @@
 
 #include "core/base/error.h"
 #include "core/family/catalogue.h"
+#include "core/family/config_reader.h"
 #include "core/family/describe.h"
 #include "core/family/target.h"
 #include "tests/fuzz/support.h"
@@ -21,6 +22,10 @@ void require_sound(const ModelConfig& config) {
   for (const std::int64_t count : {config.vocab_size, config.hidden, config.layers, config.heads,
                                    config.kv_heads, config.head_dim, config.ffn, config.max_positions})
     fuzz::require(count > 0);
+  fuzz::require(config.layers <= kMostLayers && config.heads <= kMostHeads);
+  fuzz::require(config.hidden <= kMostWidth && config.query_width() <= kMostWidth);
+  fuzz::require(config.ffn <= 4 * kMostWidth && config.experts.count <= kMostHeads);
+  fuzz::require(matmul_parameters(config) > 0);
   fuzz::require(config.heads % config.kv_heads == 0);
   fuzz::require(config.norm_epsilon > 0 && config.attention_scale > 0);
   const auto layers = static_cast<std::size_t>(config.layers);
@@ -84,6 +89,8 @@ Json other_value(unsigned seed) {
                                      Json(1e-320),
                                      Json(1e308),
                                      Json(2147483647),
+                                     Json(4096),
+                                     Json(1'099'511'627'776),
                                      Json(10000),
                                      Json(9007199254740993),
                                      Json("gelu"),

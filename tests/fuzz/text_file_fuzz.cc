@@ -8,6 +8,7 @@
 #include "core/base/file.h"
 #include "core/base/text_reader.h"
 #include "core/data/token_stream.h"
+#include "tests/fuzz/data_formats.h"
 #include "tests/fuzz/support.h"
 
 namespace {
@@ -57,7 +58,7 @@ std::string in_pieces(const std::filesystem::path& path, std::size_t size) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size < 2) return 0;
-  constexpr const char* kFormats[] = {"text", "jsonl", "auto"};
+  static const std::vector<std::string> formats = fuzz::formats_to_read(/*is_text=*/true);
   constexpr std::uint64_t kMost = 1 << 16;  // a few bytes of gzip are a long text
   static const Bytes bytes;
   const fuzz::TemporaryFolder folder;
@@ -66,7 +67,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   try {
     const std::string text = read_unpacked_text(file, kMost);
     for (const std::size_t piece : {7, 4096}) fuzz::require(in_pieces(file, piece) == text);
-    const std::string format = kFormats[data[0] % 3];
+    const std::string& format = formats[data[0] % formats.size()];
     require_sound(data::read_tokens({file}, &bytes, {.format = format, .threads = 1}));
   } catch (const UserError& error) {
     fuzz::require(std::strlen(error.what()) < 2000);

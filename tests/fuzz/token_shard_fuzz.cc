@@ -13,6 +13,7 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/data/formats.h"
+#include "tests/fuzz/data_formats.h"
 
 namespace {
 
@@ -58,8 +59,8 @@ void require_sound(const TokenStream& stream) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size < 3) return 0;
-  constexpr const char* kFormats[] = {"llm.c", "megatron", "nanogpt", "auto"};
-  const std::string format = kFormats[data[0] % 4];
+  static const std::vector<std::string> formats = regroup::fuzz::formats_to_read(/*is_text=*/false);
+  const std::string& format = formats[data[0] % formats.size()];
   const std::string_view bytes(reinterpret_cast<const char*>(data + 2), size - 2);
   const std::size_t index =
       format == "megatron" ? bytes.size() - std::min<std::size_t>(data[1], bytes.size()) : 0;

@@ -152,7 +152,7 @@ TEST_P(FamilyLaws, EveryConversionIsAModelOfThatManyHeads) {
 
 // HF's logits of the same conversions, loaded by the class that our config.json names.
 TEST_P(FamilyLaws, ConvertedLogitsAreThoseOfHf) {
-  const auto golden = testing::read_tensors(model_.path / "expected.safetensors");
+  const auto golden = testing::read_tensor_file(model_.path / "expected.safetensors");
   const c10::NoGradGuard no_grad;
   for (const std::int64_t groups : family::reachable_kv_heads(config())) {
     const auto target = family::choose_target(*model_.family, model_.config_json, config(), groups);

@@ -3,23 +3,33 @@
 beyond 0.1% of perplexity (fp32).
 
     cmake --build --preset release --target regroup logits
-    python tests/oracle/export_parity.py LLAMA_CPP [--build build/release] [NAME…]
+    python tests/oracle/export_parity.py LLAMA_CPP [--build build/release] [--page docs/export.md --revision REVISION] [NAME…]
 
-1. Every checkpoint of tests/goldens/families that llama.cpp runs: its logits against HF's, which are there; and conversions
+1. Every checkpoint of tests/goldens/families and tests/goldens/llama that llama.cpp runs: its logits against HF's, which are there; and conversions
    to fewer key/value heads: its logits against those of our decoder (which no class of HF's may hold).
 2. The checkpoints in ../shared/models and a conversion of each: tokens, perplexity on the same windows as `regroup eval`, and
    llama-perplexity's own figure.
 3. The tokenizers of tests/goldens/tokenizer/fast that llama.cpp has a name for: ids by llama-tokenize against Hugging Face's.
 4. Every type: Q8_0 equals what the `gguf` package makes of the same numbers, to the bit.
+--page writes what was measured of the checkpoints (1) into a page of Markdown, below its heading "## Measured"; only over all of them.
 llama_cpp.py says how to get LLAMA_CPP.
 """
 import argparse
+import collections
+import datetime
 import json
+import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
+import time
+
+# Models this small have no work for two threads.
+os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE")
 
 import gguf
 import numpy
@@ -33,13 +43,19 @@ from llama_cpp import LlamaCpp
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared"
-FAMILIES = ROOT / "tests/goldens/families"
+GOLDENS = [ROOT / "tests/goldens" / name for name in ("families", "llama")]
 TOKENIZER = ROOT / "tests/goldens/export"
 FAST_TOKENIZERS = ROOT / "tests/goldens/tokenizer/fast"
 TOLERANCE = 1e-3
 # Where llama.cpp's tokenizers are known to do otherwise (docs/export.md).
 TOLD = {"added": "it finds tokens inside words that are to stand alone",
         "no_fallback": "it has bytes for characters that are no piece, where there is no byte fallback"}
+# What graphs compute nearly (`approximations` of a file's record), in short: what the page calls it, and whether perplexity may
+# differ by more than the tolerance for it.
+Near = collections.namedtuple("Near", "sign name beyond")
+NEAR = [Near("GELU", "tanh GELU", False), Near("looks back", "no sliding window", True), Near("length", "no dynamic NTK", True),
+        Near("factors", "longrope's long factors", True), Near("bfloat16", "ALiBi not rounded", False)]
+Result = collections.namedtuple("Result", "architecture converted ratio distance near good")
 
 
 def nats(logits_BTV, ids_BT):
@@ -50,7 +66,7 @@ def nats(logits_BTV, ids_BT):
 class Parity:
     def __init__(self, arguments):
         self.build, self.llama_cpp = arguments.build, LlamaCpp(arguments.llama_cpp)
-        self.failures = 0
+        self.failures, self.refused, self.results = 0, 0, []
 
     def run(self, *words, may_fail=False):
         result = subprocess.run([self.build / "regroup", *map(str, words), "--quiet"], capture_output=True, text=True)
@@ -81,17 +97,20 @@ class Parity:
         file = self.export(directory, scratch, may_fail=True)
         if file is None:
             print(f"     {name:32} refused", flush=True)
+            self.refused += 1
             return False
         ours = self.llama_cpp.logits(file, ids_BT.numpy(), scratch)
         ratio = numpy.exp(nats(ours, ids_BT) - nats(expected_BTV, ids_BT)) - 1
         worst = numpy.abs(ours - expected_BTV.numpy()).max()
         record = json.loads(pathlib.Path(f"{file}.json").read_text())
-        beyond = [sentence for sentence in record["approximations"] if "GELU" not in sentence]
+        near = [next(row for row in NEAR if row.sign in sentence) for sentence in record["approximations"]]
+        good = abs(ratio) < TOLERANCE
         text = f"{record['architecture']}: perplexity {ratio:+.1e}, logits within {worst:.1e} of a spread of {expected_BTV.std():.2f}"
-        if beyond:
-            print(f"near {name:32} {text}; {beyond[0]}", flush=True)
+        if any(row.beyond for row in near):
+            print(f"near {name:32} {text}; {record['approximations'][0]}", flush=True)
         else:
-            self.say(name, abs(ratio) < TOLERANCE, text)
+            self.say(name, good, text)
+        self.results.append(Result(record["architecture"], "->" in name, abs(ratio), worst / expected_BTV.std().item(), near, good))
         return True
 
     def family(self, golden):
@@ -192,18 +211,66 @@ class Parity:
                          f"{len(tensors)} tensors, {len(different)} differ from the gguf package's")
 
 
+MEASURED = """Every checkpoint of `tests/goldens/families` and `tests/goldens/llama` whose graph llama.cpp has, as it is and with every smaller number of key/value heads,
+exported in fp32 and run by llama.cpp ({revision}) on the tokens of its golden: the largest relative difference in perplexity and the
+largest difference of a logit in units of the logits' spread, beside HF transformers {transformers} for sources and beside our decoder
+(which equals HF's, [parity.md](parity.md)) for conversions, with how many checkpoints that is. {within} of {count} are within 0.1%:
+all whose graph is the same function on these tokens, tanh GELU in a model of the exact one among them. The columns behind it are
+of models that look back less far, or turn positions otherwise, than the graph does: users are told which. {refused} checkpoints are
+refused, with what the graph does otherwise. In {minutes:.0f} minutes on two shared cores, on {date}:"""
+SECTION = """## Measured
+
+{measured}
+
+    python tests/oracle/export_parity.py LLAMA_CPP --page docs/export.md --revision REVISION
+
+| architecture | source: perplexity, logits | fewer heads: perplexity, logits | {names} |
+|---|---|---|{lines}|
+{rows}"""
+
+
+def cell(results):
+    if not results:
+        return ""
+    return f"{max(result.ratio for result in results):.1e}, {max(result.distance for result in results):.1e} ({len(results)})"
+
+
+def section(parity, revision, seconds):
+    exact = [result for result in parity.results if not any(row.beyond for row in result.near)]
+    nears = [row for row in NEAR if any(row in result.near for result in parity.results)]
+    rows = ""
+    for architecture in dict.fromkeys(result.architecture for result in parity.results):
+        here = [result for result in parity.results if result.architecture == architecture]
+        same = [result for result in here if not result.near]
+        cells = [cell([result for result in same if not result.converted]), cell([result for result in same if result.converted])]
+        cells += [cell([result for result in here if row in result.near]) for row in nears]
+        rows += f"| `{architecture}` | {' | '.join(cells)} |\n"
+    measured = MEASURED.format(revision=revision, transformers=transformers.__version__, count=len(exact), refused=parity.refused,
+                               within=sum(result.good for result in exact), minutes=seconds / 60, date=datetime.date.today())
+    return SECTION.format(measured=textwrap.fill(" ".join(measured.split()), 140), rows=rows, lines="---|" * (len(nears) - 1) + "---",
+                          names=" | ".join(row.name for row in nears))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("llama_cpp", type=pathlib.Path)
-    parser.add_argument("names", nargs="*", help="checkpoints of tests/goldens/families, shared, tokenizers, types (default: all)")
+    parser.add_argument("names", nargs="*", help="checkpoints of tests/goldens, shared, tokenizers, types (default: all)")
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
+    parser.add_argument("--page", type=pathlib.Path, help="write what was measured of the checkpoints below its heading '## Measured'")
+    parser.add_argument("--revision", default="of an unknown revision", help="what the page calls llama.cpp's revision")
     arguments = parser.parse_intermixed_args()
-    parity = Parity(arguments)
-    goldens = sorted(path.parent for path in FAMILIES.glob("*/config.json"))
+    parity, start = Parity(arguments), time.time()
+    goldens = sorted(path.parent for folder in GOLDENS for path in folder.glob("*/config.json"))
+    if arguments.page and not {golden.name for golden in goldens} <= set(arguments.names or [golden.name for golden in goldens]):
+        parser.error("--page is over all checkpoints")
     names = arguments.names or [*(golden.name for golden in goldens), "shared", "tokenizers", "types"]
     for golden in goldens:
         if golden.name in names:
             parity.family(golden)
+    if arguments.page:
+        text = section(parity, arguments.revision, time.time() - start)
+        page = re.sub(r"## Measured\n.*?(?=\n## |\Z)", lambda _: text, arguments.page.read_text(), flags=re.DOTALL)
+        arguments.page.write_text(page)
     if "shared" in names:
         text = (SHARED / "data/corpora/books_valid.txt").read_text().split("<|endoftext|>")[1].strip("\r\n")[:60000]
         parity.trained("books-mha", text, 512)

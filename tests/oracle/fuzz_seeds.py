@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the seeds of two fuzz targets: tests/fuzz/corpus/config, two configurations of every family as the goldens have them,
+"""Writes the seeds of two fuzz targets: tests/fuzz/corpus/config, two configurations of every family as the goldens have them and some that lie,
 and tests/fuzz/corpus/text_file, texts plain and under gzip, each behind the byte that chooses its format.
 
     python3 tests/oracle/fuzz_seeds.py
@@ -12,7 +12,7 @@ import shutil
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CORPUS, GOLDENS = ROOT / "tests/fuzz/corpus", ROOT / "tests/goldens/families"
-TEXT, JSONL, AUTO = b"\0", b"\1", b"\2"  # the order of kFormats in text_file_fuzz.cc
+TEXT, JSONL, AUTO = b"\0", b"\1", b"\2"  # the order of formats_to_read() in tests/fuzz/data_formats.h
 
 
 def packed(text):
@@ -25,8 +25,13 @@ def write_configs(folder):
         for directory in list(directories)[:2]:
             config = json.loads((directory / "config.json").read_text())
             (folder / directory.name).write_text(json.dumps(config, separators=(",", ":")))
-    falcon = json.loads((GOLDENS / "falcon-rw/config.json").read_text())
-    (folder / "null").write_text(json.dumps({**falcon, "new_decoder_architecture": None}, separators=(",", ":")))
+    changes = {"null": ("falcon-rw", {"new_decoder_architecture": None}),
+               "qwen2_moe-countless": ("qwen2_moe-plain", {"num_hidden_layers": 1024, "num_experts": 4096,
+                                                           "max_position_embeddings": 2147483647}),
+               "gpt_neo-repetitions_of_nothing": ("gpt_neo-plain", {"attention_types": [[[], 10**18]]})}
+    for name, (golden, changed) in changes.items():
+        config = json.loads((GOLDENS / golden / "config.json").read_text())
+        (folder / name).write_text(json.dumps({**config, **changed}, separators=(",", ":")))
 
 
 def write_texts(folder):

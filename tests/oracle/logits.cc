@@ -13,14 +13,14 @@ int main(int argc, char** argv) try {
   check(argc == 4, "usage: logits MODEL IN.safetensors OUT.safetensors");
   const c10::NoGradGuard no_grad;
   const family::ModelDirectory model = family::open_model(argv[1]);
-  const at::Tensor ids_BT = testing::read_tensors(argv[2]).at("ids");
+  const at::Tensor ids_BT = testing::read_tensor_file(argv[2]).at("ids");
   testing::NamedTensors results;
   for (const auto& [name, type] :
        {std::pair{"logits_fp32", at::kFloat}, std::pair{"logits_fp64", at::kDouble}}) {
     const model::Decoder decoder(model.config, model::load_weights(model, type, at::kCPU));
     results[name] = decoder.logits(decoder.hidden_states(ids_BT));
   }
-  testing::write_tensors(argv[3], results);
+  testing::write_tensor_file(argv[3], results);
   return 0;
 } catch (const std::exception& error) {
   fmt::print(stderr, "{}\n", error.what());

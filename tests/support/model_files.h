@@ -22,6 +22,7 @@ struct FileTensor {
   std::string dtype = "F32";
   std::vector<std::int64_t> shape;
   std::string bytes;
+  bool operator==(const FileTensor&) const = default;
 
   static FileTensor of_floats(std::vector<std::int64_t> shape, float value) {
     std::int64_t count = 1;

@@ -14,7 +14,7 @@ constexpr std::pair<DType, at::ScalarType> kTypes[] = {
 
 }  // namespace
 
-NamedTensors read_tensors(const std::filesystem::path& path) {
+NamedTensors read_tensor_file(const std::filesystem::path& path) {
   const checkpoint::TensorFile file = checkpoint::open_safetensors(path);
   NamedTensors tensors;
   for (const TensorInfo& info : file.header().tensors)
@@ -27,7 +27,7 @@ NamedTensors read_tensors(const std::filesystem::path& path) {
   return tensors;
 }
 
-void write_tensors(const std::filesystem::path& path, const NamedTensors& tensors) {
+void write_tensor_file(const std::filesystem::path& path, const NamedTensors& tensors) {
   std::vector<TensorInfo> infos;
   for (const auto& [name, values] : tensors)
     for (const auto& [stored, type] : kTypes)

@@ -12,7 +12,7 @@ namespace regroup::testing {
 using NamedTensors = std::map<std::string, at::Tensor>;
 
 // Of the types F64, F32 and I64.
-NamedTensors read_tensors(const std::filesystem::path& path);
-void write_tensors(const std::filesystem::path& path, const NamedTensors& tensors);
+NamedTensors read_tensor_file(const std::filesystem::path& path);
+void write_tensor_file(const std::filesystem::path& path, const NamedTensors& tensors);
 
 }  // namespace regroup::testing

@@ -37,7 +37,7 @@ std::map<std::string, Found> gradients(const fs::path& directory) {
   const WeightNames names = weight_names(model, weights);
   Parameters parameters(weights, at::kDouble);
   const model::Decoder student(model.config, parameters.compute());
-  const at::Tensor ids_BT = testing::read_tensors(directory / "expected.safetensors").at("ids");
+  const at::Tensor ids_BT = testing::read_tensor_file(directory / "expected.safetensors").at("ids");
   const std::int64_t inputs = ids_BT.size(1) - 1;
   const Objective objective{.loss = &loss("cross-entropy", false)};
   measure_gradients(student, parameters, objective,

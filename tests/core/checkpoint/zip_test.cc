@@ -7,6 +7,7 @@
 
 #include "tests/support/checkpoint_files.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/zip_archive.h"
 
 namespace regroup::checkpoint {
 namespace {
@@ -15,34 +16,8 @@ using testing::message_of;
 using testing::TempDir;
 using testing::write_file;
 
-// Little-endian; bytes beyond the eighth are zero.
-std::string number(std::uint64_t value, int bytes) {
-  std::string text;
-  for (int i = 0; i < bytes; ++i, value >>= 8) text += static_cast<char>(value & 0xff);
-  return text;
-}
-
-struct Entry {
-  std::string name, data;
-  int flags = 0, method = 0;
-  std::uint64_t local = ~std::uint64_t{0};  // where the directory says that the local header is
-  std::uint64_t size = ~std::uint64_t{0};   // and how large the data
-};
-
-// A zip archive, byte by byte.
-std::string archive(const std::vector<Entry>& entries) {
-  std::string file, directory;
-  for (const Entry& entry : entries) {
-    const std::uint64_t size = entry.size == ~std::uint64_t{0} ? entry.data.size() : entry.size;
-    const std::string sizes = number(0, 4) + number(size, 4) + number(size, 4);  // after the CRC
-    const std::string common =
-        number(20, 2) + number(entry.flags, 2) + number(entry.method, 2) + number(0, 4);
-    directory += "PK\1\2" + number(20, 2) + common + sizes + number(entry.name.size(), 2) + number(0, 12) +
-                 number(entry.local == ~std::uint64_t{0} ? file.size() : entry.local, 4) + entry.name;
-    file += "PK\3\4" + common + sizes + number(entry.name.size(), 2) + number(0, 2) + entry.name + entry.data;
-  }
-  return file + directory + "PK\5\6" + number(0, 4) + number(entries.size(), 2) + number(entries.size(), 2) +
-         number(directory.size(), 4) + number(file.size(), 4) + number(0, 2);
+std::string archive(const std::vector<testing::ArchiveEntry>& entries) {
+  return testing::zip_archive(entries);
 }
 
 class Zip : public ::testing::Test {

@@ -79,16 +79,16 @@ TEST(Llama, RopeIsReadFromEveryPlaceThatFilesPutItIn) {
 
 TEST(Llama, RefusesByKeyWithWhatItExpectedAndFound) {
   EXPECT_EQ(refusal(R"({"hidden_size": null})"),
-            "config.json: 'hidden_size': expected a whole number from 1 to 2147483647, found no such key");
+            "config.json: 'hidden_size': expected a whole number from 1 to 524288, found no such key");
   EXPECT_EQ(refusal(R"({"num_hidden_layers": 1e300})"),
-            "config.json: 'num_hidden_layers': expected a whole number from 1 to 10000, found 1e+300");
+            "config.json: 'num_hidden_layers': expected a whole number from 1 to 1024, found 1e+300");
   EXPECT_EQ(refusal(R"({"vocab_size": "50"})"),
             "config.json: 'vocab_size': expected a whole number from 1 to 2147483647, found \"50\"");
   EXPECT_EQ(
       refusal(R"({"vocab_size": 18446744073709551615})"),
       "config.json: 'vocab_size': expected a whole number from 1 to 2147483647, found 18446744073709551615");
   EXPECT_EQ(refusal(R"({"intermediate_size": -1})"),
-            "config.json: 'intermediate_size': expected a whole number from 1 to 2147483647, found -1");
+            "config.json: 'intermediate_size': expected a whole number from 1 to 524288, found -1");
   EXPECT_EQ(refusal(R"({"rms_norm_eps": 0})"),
             "config.json: 'rms_norm_eps': expected a number above 0, found 0");
   EXPECT_EQ(refusal(R"({"attention_bias": 1})"),

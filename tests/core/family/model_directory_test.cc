@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/family/config_reader.h"
 #include "tests/support/model_files.h"
 #include "tests/support/temp_dir.h"
 
@@ -94,6 +95,16 @@ TEST_F(OpenModel, ALongReportStaysShort) {
   EXPECT_NE(message.find("543 missing: model.embed_tokens.weight, "), std::string::npos) << message;
   EXPECT_NE(message.find("… and 537 more"), std::string::npos) << message;
   EXPECT_NE(message.find("100 not of this model"), std::string::npos) << message;
+}
+
+// The longest lists of names that its counts allow, each possible by itself.
+TEST_F(OpenModel, RefusesMoreTensorsThanAnyModelHasAtOnce) {
+  config_["architectures"] = {"OlmoeForCausalLM"};
+  config_["num_hidden_layers"] = kMostLayers;
+  config_["num_experts"] = kMostHeads;
+  EXPECT_EQ(refusal(),
+            ": config.json says 1024 layers, 2 heads and 4096 experts: expected a model of at most 1000000 "
+            "tensors, found 12597251");
 }
 
 TEST_F(OpenModel, RefusesABiasThatTheConfigurationDenies) {

@@ -21,7 +21,7 @@ class FamilyParity : public ::testing::TestWithParam<std::string> {};
 TEST_P(FamilyParity, LogitsAreThoseOfHf) {
   const c10::NoGradGuard no_grad;
   const fs::path directory = testing::family_golden(GetParam());
-  const auto golden = testing::read_tensors(directory / "expected.safetensors");
+  const auto golden = testing::read_tensor_file(directory / "expected.safetensors");
   const family::ModelDirectory model = family::open_model(directory);
   const Decoder decoder(model.config, load_weights(model, at::kFloat, at::kCPU));
   const at::Tensor logits = decoder.logits(decoder.hidden_states(golden.at("ids")));
@@ -31,7 +31,7 @@ TEST_P(FamilyParity, LogitsAreThoseOfHf) {
 TEST_P(FamilyParity, TheCacheChangesNothing) {
   const c10::NoGradGuard no_grad;
   const fs::path directory = testing::family_golden(GetParam());
-  const at::Tensor ids_BT = testing::read_tensors(directory / "expected.safetensors").at("ids");
+  const at::Tensor ids_BT = testing::read_tensor_file(directory / "expected.safetensors").at("ids");
   const family::ModelDirectory model = family::open_model(directory);
   using family::RopeScaling;
   if (model.config.rope.scaling == RopeScaling::kDynamic ||

@@ -25,7 +25,7 @@ class Llama2cParity : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(Llama2cParity, LogitsAreThoseOfHf) {
   const c10::NoGradGuard no_grad;
-  const auto golden = testing::read_tensors(kGoldens / GetParam() / "expected.safetensors");
+  const auto golden = testing::read_tensor_file(kGoldens / GetParam() / "expected.safetensors");
   const family::ModelDirectory model = family::open_model(kGoldens / GetParam() / "model.bin");
   const Decoder decoder(model.config, load_weights(model, at::kFloat, at::kCPU));
   const at::Tensor logits = decoder.logits(decoder.hidden_states(golden.at("ids")));

@@ -66,7 +66,7 @@ class Parity : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(Parity, LogitsAreThoseOfHf) {
   const fs::path directory = kGoldens / GetParam();
-  expect_parity(directory, testing::read_tensors(directory / "expected.safetensors"));
+  expect_parity(directory, testing::read_tensor_file(directory / "expected.safetensors"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Llama, Parity, ::testing::ValuesIn(kVariations),
@@ -85,7 +85,8 @@ class SharedParity : public ::testing::TestWithParam<std::string> {};
 TEST_P(SharedParity, LogitsAreThoseOfHf) {
   const fs::path checkpoint = fs::path(REGROUP_SOURCE_DIR) / "../shared/models" / GetParam();
   if (!fs::exists(checkpoint)) GTEST_SKIP() << "there is no " << checkpoint;
-  expect_parity(checkpoint, testing::read_tensors(kGoldens / "shared" / GetParam() / "expected.safetensors"));
+  expect_parity(checkpoint,
+                testing::read_tensor_file(kGoldens / "shared" / GetParam() / "expected.safetensors"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Llama, SharedParity, ::testing::Values("kjv-mha", "books-mha"),

@@ -85,6 +85,15 @@ TEST(FastTokenizer, HasTheIdsOfTheReferenceOnAMegabyteOfHostileUnicode) {
   }
 }
 
+// What a live run of the libraries found stands in the page, written by tests/oracle/tokenizer_parity.py.
+TEST(FastTokenizer, IsMeasured) {
+  const std::string page = read_text(REGROUP_SOURCE_DIR "/docs/tokenizers.md");
+  const Json goldens = read_json(kFast / "goldens.json");
+  for (const auto& [name, golden] : goldens["tokenizers"].items())
+    EXPECT_NE(page.find("| fast/" + name + " | tokenizers "), std::string::npos)
+        << name << ": tests/oracle/tokenizer_parity.py --page";
+}
+
 // Letters with spaces between them, where texts are cut.
 TEST(FastTokenizer, PartsEncodeToTheIdsOfTheWhole) {
   std::string text = "  The can't,\n\n  of";
@@ -219,6 +228,67 @@ TEST(OpenTokenizer, TakesTheNamesAndTheConventionOfTheConfiguration) {
                              "eos_token": "<|eot|>"})");
   EXPECT_EQ(more->end_of_sequence(), 461);
   EXPECT_EQ(more->vocab_size(), 462);
+}
+
+// Ids by tokenizers 0.23.3.
+TEST(FastTokenizer, MakesOneTokenOfUnknownCharactersInARowWhereTheFileSaysSo) {
+  const testing::TempDir temporary;
+  Json file = read_json(kFast / "no_fallback.json");
+  const auto ids = [&](bool fuse) {
+    file["model"]["fuse_unk"] = fuse;
+    const auto path = temporary / (fuse ? "fused.json" : "apart.json");
+    write_text(path, to_text(file));
+    return open_tokenizer(path)->encode("\u65e5\u672c\u8a9ea\u65e5\u672c \u672c");
+  };
+  EXPECT_EQ(ids(true), (std::vector<Token>{347, 0, 307, 0, 347, 0}));
+  EXPECT_EQ(ids(false), (std::vector<Token>{347, 0, 0, 0, 307, 0, 0, 347, 0}));
+}
+
+// Ids by tokenizers 0.23.3: no merge leads to "abb".
+TEST(FastTokenizer, TakesAWordThatIsAPieceWholeWhereTheFileSaysSo) {
+  const testing::TempDir temporary;
+  Json file = Json::parse(R"({"added_tokens": [], "normalizer": null, "pre_tokenizer": null,
+    "post_processor": null, "decoder": null,
+    "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2, "abb": 3}, "merges": ["a b"]}})");
+  const auto ids = [&](bool ignore) {
+    file["model"]["ignore_merges"] = ignore;
+    const auto path = temporary / (ignore ? "whole.json" : "merged.json");
+    write_text(path, to_text(file));
+    return open_tokenizer(path)->encode("abb");
+  };
+  EXPECT_EQ(ids(true), std::vector<Token>{3});
+  EXPECT_EQ(ids(false), (std::vector<Token>{2, 1}));
+}
+
+// Ids by tokenizers 0.23.3: what follows an added token is no beginning of a text.
+TEST(FastTokenizer, PutsASymbolBeforeWhatItsPrependSchemeSays) {
+  const testing::TempDir temporary;
+  Json file = read_json(kFast / "metaspace.json");
+  file["added_tokens"].push_back({{"id", 679}, {"content", "<foo>"}, {"special", false}});
+  const auto ids = [&](const std::string& scheme) {
+    file["pre_tokenizer"]["prepend_scheme"] = scheme;
+    write_text(temporary / (scheme + ".json"), to_text(file));
+    return open_tokenizer(temporary / (scheme + ".json"))->encode("the<foo>the");
+  };
+  EXPECT_EQ(ids("first"), (std::vector<Token>{353, 679, 349, 311}));
+  EXPECT_EQ(ids("always"), (std::vector<Token>{353, 679, 353}));
+  EXPECT_EQ(ids("never"), (std::vector<Token>{349, 311, 679, 349, 311}));
+}
+
+// Ids by tokenizers 0.23.3. (A token of its own: "red" of added.json is a piece, too, and has one id either
+// way.)
+TEST(FastTokenizer, FindsATokenInsideAWordUnlessItIsToStandAlone) {
+  const testing::TempDir temporary;
+  Json file = read_json(kFast / "qwen2.json");
+  file["added_tokens"].push_back({{"id", 462}, {"content", "zq"}, {"special", false}});
+  const auto ids = [&](bool alone) {
+    file["added_tokens"].back()["single_word"] = alone;
+    const auto path = temporary / (alone ? "alone.json" : "inside.json");
+    write_text(path, to_text(file));
+    return open_tokenizer(path)->encode("zq zqs,zq _zq");
+  };
+  EXPECT_EQ(ids(true), (std::vector<Token>{462, 220, 89, 80, 82, 11, 462, 220, 62, 89, 80}));
+  EXPECT_EQ(ids(false), (std::vector<Token>{462, 220, 462, 82, 11, 462, 220, 62, 462}));
 }
 
 class BadTokenizer : public ::testing::Test {
