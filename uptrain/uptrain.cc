@@ -239,6 +239,7 @@ UptrainSummary uptrain(const UptrainOptions& given) {
               .teacher = teacher_files ? &*teacher_files : nullptr,
               .sequence_length = recipe.sequence_length,
               .precision = options.precision,
+              .fused = device.is_cpu(),
               .program = std::max(0.0, held - loaded) + (device.is_cpu() ? kTrainingCode : 0)},
              static_cast<double>(model::available_memory(device)) + held, recipe);
   const Json inputs = input_hashes(options, model, teacher_files);
