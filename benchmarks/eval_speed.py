@@ -4,13 +4,14 @@ the two alone: same text, windows, batch, precision and threads, in turns within
 
 Ours is the time of the whole program: start, loading, tokenizing, two models, paired statistics, outputs. lm-eval's is that of
 loglikelihood_rolling alone: Python, imports and loading are not counted, tokenizing is. The record names the machine's load: on one that
-is busy with other work, the ratio says how two programs starve, not how fast they are.
+is busy with other work, the ratio of times says how two programs starve, that of processor seconds still what they do.
 usage: PYTHON benchmarks/eval_speed.py [--model DIR] [--results DIR]      (PYTHON has torch, lm_eval and accelerate)
 """
 import argparse
 import json
 import os
 import pathlib
+import resource
 import statistics
 import subprocess
 import sys
@@ -38,14 +39,19 @@ def arguments():
     return parser.parse_args()
 
 
+def processor_seconds(who):
+    usage = resource.getrusage(who)
+    return usage.ru_utime + usage.ru_stime
+
+
 def our_turn(args, models, text, dtype, scratch):
-    """Seconds of the program, and the tokens that it scored with every model."""
+    """Seconds and processor seconds of the program, and the tokens that it scored with every model."""
     report = scratch / "report.json"
-    start = time.perf_counter()
+    start, processor = time.perf_counter(), processor_seconds(resource.RUSAGE_CHILDREN)
     subprocess.run([args.program, "eval", *models, "--data", text, "--convention", "lm-eval", "--window", str(args.window), "--batch",
                     str(args.batch), "--dtype", dtype, "--threads", str(args.threads), "--json", report, "--report",
                     scratch / "report.html", "--overwrite", "--quiet"], check=True, stdout=subprocess.DEVNULL)
-    seconds = time.perf_counter() - start
+    seconds = time.perf_counter() - start, processor_seconds(resource.RUSAGE_CHILDREN) - processor
     found = json.loads(report.read_text())
     return seconds, found["data"]["scored_tokens"], [model["word_perplexity"]["value"] for model in found["models"]]
 
@@ -62,24 +68,31 @@ def their_turn(peers, text):
     from lm_eval.api.instance import Instance
     from lm_eval.api.metrics import weighted_perplexity
     from lm_eval.api.task import Task
-    document, words, start = text.read_text(), Task.count_words(text.read_text()), time.perf_counter()
+    document, words = text.read_text(), Task.count_words(text.read_text())
+    start, processor = time.perf_counter(), processor_seconds(resource.RUSAGE_SELF)
     nats = [peer.loglikelihood_rolling([Instance("loglikelihood_rolling", {}, (document,), 0)], disable_tqdm=True)[0] for peer in peers]
-    return time.perf_counter() - start, [weighted_perplexity([(each, words)]) for each in nats]
+    seconds = time.perf_counter() - start, processor_seconds(resource.RUSAGE_SELF) - processor
+    return seconds, [weighted_perplexity([(each, words)]) for each in nats]
 
 
 def measure(args, models, text, dtype, scratch):
     peers = open_peers(args, models, dtype)
     our_turn(args, models, text, dtype, scratch), their_turn(peers, text)  # not counted: caches, page faults
-    ratios, ours, theirs = [], [], []
+    ratios, of_processor, ours, theirs = [], [], [], []
     for _ in range(args.turns):
         seconds, tokens, figures = our_turn(args, models, text, dtype, scratch)
         peer_seconds, peer_figures = their_turn(peers, text)
-        ours.append(2 * tokens / seconds)
-        theirs.append(2 * tokens / peer_seconds)
-        ratios.append(peer_seconds / seconds)
+        ours.append(2 * tokens / seconds[0])
+        theirs.append(2 * tokens / peer_seconds[0])
+        ratios.append(peer_seconds[0] / seconds[0])
+        of_processor.append(peer_seconds[1] / seconds[1])
     apart = max(abs(one / other - 1) for one, other in zip(figures, peer_figures))
-    return (f"| {dtype} | {statistics.median(ours):,.0f} | {statistics.median(theirs):,.0f} | {statistics.median(ratios):.2f}x ("
-            f"{', '.join(f'{ratio:.2f}x' for ratio in ratios)}) | {apart:.1e} |"), tokens
+    return (f"| {dtype} | {statistics.median(ours):,.0f} | {statistics.median(theirs):,.0f} | {turn_by_turn(ratios)} | "
+            f"{turn_by_turn(of_processor)} | {apart:.1e} |"), tokens
+
+
+def turn_by_turn(ratios):
+    return f"{statistics.median(ratios):.2f}x ({', '.join(f'{ratio:.2f}x' for ratio in ratios)})"
 
 
 def main():
@@ -100,8 +113,8 @@ def main():
         f"windows of {args.window}, {args.batch} at a time, {args.threads} threads, {args.turns} turns; {machine.describe()}, load {os.getloadavg()[1]:.1f}. Tokens/s of "
         "both models together: ours with everything that `regroup eval` says of them and the program's start, lm-eval's of "
         "loglikelihood_rolling alone.", "",
-        "| dtype | regroup eval, tokens/s | lm-eval, tokens/s | ours against it, turn by turn | word perplexities apart by |",
-        "|---|---|---|---|---|", *rows, ""])
+        "| dtype | regroup eval, tokens/s | lm-eval, tokens/s | ours against it, turn by turn | the same by processor seconds | word perplexities apart by |",
+        "|---|---|---|---|---|---|", *rows, ""])
     print(record)
     machine.record(args.results, "eval_speed", record)
 

@@ -51,7 +51,7 @@ struct Options {
 };
 
 inline constexpr std::int64_t kLargestDefaultWindow = 2048;
-inline constexpr std::int64_t kTokensAtATime = 8192;
+inline constexpr std::int64_t kTokensAtATime = 4096;
 
 // Scores, compares, and writes the outputs. UserError before any weight is read for: outputs that exist,
 // models of another vocabulary or tokenizer than the source's, a window beyond a model's positions, data that

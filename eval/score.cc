@@ -13,6 +13,7 @@
 #include "core/base/scratch_memory.h"
 #include "core/base/units.h"
 #include "core/metric/token_scores.h"
+#include "core/model/block_cache.h"
 #include "core/model/decoder.h"
 #include "core/model/device.h"
 
@@ -72,6 +73,7 @@ std::shared_ptr<SourceStates> make_states(const model::Decoder& decoder, std::in
 
 Scorer::Scorer(const family::ModelDirectory& model, const ScoreOptions& options)
     : options_(options), where_(model.path.string()) {
+  model::keep_freed_blocks();
   const Clock::time_point start = Clock::now();
   model_ = std::make_unique<Model>(model::Decoder(
       model.config, model::load_weights(model, dtype_of(options), model::open_device(options.device))));

@@ -12,17 +12,18 @@ double width_of_mlp(const ModelConfig& config) {
   return static_cast<double>(config.experts.chosen * config.experts.ffn + config.experts.shared_ffn);
 }
 
-// Elements that a layer keeps of a token for its backward pass. A norm keeps what it reads and gives, in
-// float32 an RMS norm its parts too; attention keeps queries, keys and values as it saw them, its result and
-// that in the order of the output projection; an MLP every step between its projections.
-double kept_by_layer(const ModelConfig& config, bool half) {
+// Elements that a layer keeps of a token for its backward pass. A norm keeps what it reads and gives, an RMS
+// norm that is not fused its parts too; attention keeps queries, keys and values as it saw them, its result
+// and that in the order of the output projection; an MLP every step between its projections.
+double kept_by_layer(const ModelConfig& config, bool half, bool fused) {
   const auto M = double(config.hidden), Q = double(config.query_width()), K = double(config.kv_width());
   const double F = width_of_mlp(config);
-  const bool parts = !half && config.norm == family::Norm::kRms;
+  const bool parts = !fused && config.norm == family::Norm::kRms;
+  const bool fused_product = fused && config.activation == family::Activation::kSilu;
   const double norms = M * (config.shared_norm ? 1 : 2) * (parts ? 3 : 2);
   // Keys and values are repeated for the heads of their group, but not by our own kernels.
   const double heads = half ? 3 * Q + 3 * K : K < Q ? 5 * Q + K : 3 * Q + 2 * K;
-  return norms + heads + F * (config.gated_mlp ? (half ? 3 : 4) : 2);
+  return norms + heads + F * (config.gated_mlp ? (fused_product ? 3 : 4) : 2);
 }
 
 // What is alive beside that at the peak, when gradients begin to flow: of the last MLP, and of the stream.
@@ -43,7 +44,7 @@ MemoryEstimate estimate_memory(const MemoryQuestion& question, const Passes& pas
                          (12 + element) * double(question.trained) + element * teacher;
   const auto tokens = static_cast<double>(passes.micro_batch * question.sequence_length);
   const auto layers = static_cast<double>(config.layers), hidden = static_cast<double>(config.hidden);
-  const double layer = kept_by_layer(config, half);
+  const double layer = kept_by_layer(config, half, question.fused);
   const double kept = passes.recompute ? 2 * layers * hidden + layer : layers * layer;
   constexpr double kLogits = 3 * (16 << 20);  // a chunk of the output projection and its gradients
   return {.weights = weights,

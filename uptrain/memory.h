@@ -20,6 +20,7 @@ struct MemoryQuestion {
   const family::ModelDirectory* teacher = nullptr;  // null: none
   std::int64_t sequence_length = 0;
   const std::string& precision;
+  bool fused = true;   // norms and gated products are single passes, as on a CPU (core/model/fused.h)
   double program = 0;  // bytes that the process holds for other things: code, data
 };
 

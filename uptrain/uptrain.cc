@@ -17,9 +17,9 @@
 #include "core/data/overlap.h"
 #include "core/data/token_stream.h"
 #include "core/family/model_directory.h"
+#include "core/model/block_cache.h"
 #include "core/model/device.h"
 #include "core/model/gemm_peak.h"
-#include "uptrain/block_cache.h"
 #include "uptrain/continuation.h"
 #include "uptrain/memory.h"
 #include "uptrain/parameters.h"
@@ -239,6 +239,7 @@ UptrainSummary uptrain(const UptrainOptions& given) {
               .teacher = teacher_files ? &*teacher_files : nullptr,
               .sequence_length = recipe.sequence_length,
               .precision = options.precision,
+              .fused = device.is_cpu(),
               .program = std::max(0.0, held - loaded) + (device.is_cpu() ? kTrainingCode : 0)},
              static_cast<double>(model::available_memory(device)) + held, recipe);
   const Json inputs = input_hashes(options, model, teacher_files);
@@ -265,7 +266,7 @@ UptrainSummary uptrain(const UptrainOptions& given) {
                 .save = [&](const RunState& s) {
                   save_state(directory.checkpoints(), s, parameters, names, options.keep);
                 }};
-  keep_freed_blocks();
+  model::keep_freed_blocks();
   const bool finished = train(run, state, metrics);
   UptrainSummary summary = summary_of(state, model.parameters());
   summary.finished = finished;

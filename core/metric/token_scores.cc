@@ -1,12 +1,14 @@
 #include "core/metric/token_scores.h"
 
 #include <ATen/Functions.h>
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 
 #include "core/base/error.h"
+#include "core/model/kernels.h"
 
 namespace regroup::metric {
 namespace {
@@ -15,11 +17,63 @@ at::Tensor in_float(const at::Tensor& logits) {
   return logits.scalar_type() == at::kDouble ? logits : logits.to(at::kFloat);
 }
 
+// What the row kernels take stays as it is; elsewhere at least fp32.
+at::Tensor to_score(const at::Tensor& logits) {
+  return logits.device().is_cpu() && logits.scalar_type() == at::kBFloat16 ? logits : in_float(logits);
+}
+
+bool has_kernel(const at::Tensor& logits) {
+  return logits.device().is_cpu() && logits.scalar_type() != at::kDouble;
+}
+
 // Sum over the vocabulary of p (ln p - ln q), p the reference's.
 at::Tensor kl_divergence(const at::Tensor& reference_RV, const at::Tensor& logits_RV) {
   const at::Tensor log_p_RV = reference_RV.log_softmax(1);
   at::Tensor difference_RV = log_p_RV - logits_RV.log_softmax(1);
   return difference_RV.mul_(log_p_RV.exp()).sum(1, /*keepdim=*/false, at::kDouble);
+}
+
+// Of chosen tokens, one a row of logits; an undefined reference is none.
+TokenScores score_plainly(const at::Tensor& logits_RV, const at::Tensor& targets_R,
+                          const at::Tensor& reference_RV) {
+  const at::Tensor chosen_R = logits_RV.gather(1, targets_R.unsqueeze(1)).squeeze(1);
+  return {.nats_N = (logits_RV.logsumexp(1) - chosen_R).to(at::kDouble),
+          .top_N = logits_RV.argmax(1).to(at::kInt),
+          .kl_N = reference_RV.defined() ? kl_divergence(reference_RV, logits_RV) : at::Tensor()};
+}
+
+template <typename Element>
+TokenScores score_by_rows(const at::Tensor& logits_RV, const at::Tensor& targets_R,
+                          const at::Tensor& reference_RV) {
+  const std::int64_t rows = logits_RV.size(0), vocab = logits_RV.size(1);
+  TokenScores scores{at::empty({rows}, at::kDouble), at::empty({rows}, at::kInt),
+                     reference_RV.defined() ? at::empty({rows}, at::kDouble) : at::Tensor()};
+  const auto elements = [](const at::Tensor& x) { return static_cast<const Element*>(x.const_data_ptr()); };
+  const Element *logits = elements(logits_RV),
+                *reference = reference_RV.defined() ? elements(reference_RV) : nullptr;
+  const auto* targets = targets_R.const_data_ptr<std::int64_t>();
+  auto* nats = scores.nats_N.mutable_data_ptr<double>();
+  auto* top = scores.top_N.mutable_data_ptr<std::int32_t>();
+  auto* kl = reference ? scores.kl_N.mutable_data_ptr<double>() : nullptr;
+  constexpr std::int64_t kGrain = 16384;  // elements that are worth a thread
+  at::parallel_for(0, rows, kGrain / vocab + 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const model::kernels::RowScores row = model::kernels::score_row(
+          logits + i * vocab, reference ? reference + i * vocab : nullptr, vocab, targets[i]);
+      nats[i] = row.nats;
+      top[i] = static_cast<std::int32_t>(row.top);
+      if (kl) kl[i] = row.divergence;
+    }
+  });
+  return scores;
+}
+
+TokenScores score_logits(const at::Tensor& logits_RV, const at::Tensor& targets_R,
+                         const at::Tensor& reference_RV) {
+  if (!has_kernel(logits_RV)) return score_plainly(logits_RV, targets_R, reference_RV);
+  if (logits_RV.scalar_type() == at::kBFloat16)
+    return score_by_rows<model::kernels::Bf16>(logits_RV, targets_R, reference_RV);
+  return score_by_rows<float>(logits_RV, targets_R, reference_RV);
 }
 
 // Where the rows of a batch stand, one number a row: chunks of rows need not respect windows.
@@ -48,13 +102,12 @@ TokenScores score_batch(const model::Decoder& decoder, const ScoredRows& rows,
   std::vector<at::Tensor> nats, tops, kls;
   for (std::int64_t begin = 0; begin < count; begin += chunk) {
     const std::int64_t end = std::min(count, begin + chunk);
-    const at::Tensor logits_RV = in_float(decoder.logits(rows.hidden_NM.slice(0, begin, end)));
-    const at::Tensor chosen_R =
-        logits_RV.gather(1, rows.targets_N.slice(0, begin, end).unsqueeze(1)).squeeze(1);
-    nats.push_back((logits_RV.logsumexp(1) - chosen_R).to(at::kDouble));
-    tops.push_back(logits_RV.argmax(1).to(at::kInt));
-    if (reference)
-      kls.push_back(kl_divergence(in_float(reference_logits(*reference, places, begin, end)), logits_RV));
+    const TokenScores scores = score_logits(
+        to_score(decoder.logits(rows.hidden_NM.slice(0, begin, end))), rows.targets_N.slice(0, begin, end),
+        reference ? to_score(reference_logits(*reference, places, begin, end)) : at::Tensor());
+    nats.push_back(scores.nats_N);
+    tops.push_back(scores.top_N);
+    if (reference) kls.push_back(scores.kl_N);
   }
   return {at::cat(nats).cpu(), at::cat(tops).cpu(), reference ? at::cat(kls).cpu() : at::Tensor()};
 }

@@ -1,13 +1,14 @@
-// Parts of a block as single passes over memory, forward and backward, for training in bfloat16 on a CPU.
-// Each does what the plain expression in the file of its part does (norm.cc, mlp.cc, positions.cc,
-// decoder.cc), computed in float32 and rounded once. All are differentiable once.
+// Parts of a block as single passes over memory, forward and backward, in float32 and bfloat16 on a CPU. Each
+// does what the plain expression in the file of its part does (norm.cc, mlp.cc, positions.cc, decoder.cc),
+// computed in float32 and rounded once. All are differentiable once.
 #pragma once
 
 #include <ATen/ATen.h>
 
 namespace regroup::model::fused {
 
-// Whether the functions below take `x`: bfloat16 on a CPU, its last dimension contiguous.
+// Whether the functions below take `x`: float32 or bfloat16 on a CPU, its last dimension contiguous. What
+// they take together has one type.
 bool applies(const at::Tensor& x);
 
 // RMSNorm over the last dimension.

@@ -46,29 +46,50 @@ struct Sums {
 };
 
 bool has_kernel(const at::Tensor& x) {
-  return x.scalar_type() == at::kBFloat16 && x.device().is_cpu();
+  return x.device().is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
 }
 
-kernels::Bf16* row(const at::Tensor& x_RV, std::int64_t i) {
-  return static_cast<kernels::Bf16*>(x_RV.mutable_data_ptr()) + i * x_RV.size(1);
+template <typename Element>
+Element* row(const at::Tensor& x_RV, std::int64_t i) {
+  return static_cast<Element*>(x_RV.mutable_data_ptr()) + i * x_RV.size(1);
 }
 
 // The sums over rows of what `of_row` finds in a row whose target counts; the others' logits become zero.
-Sums sum_rows(const at::Tensor& logits_RV, const at::Tensor& targets_R,
-              const std::function<Sums(std::int64_t row, std::int64_t target)>& of_row) {
+template <typename Element, typename OfRow>
+Sums sum_rows(const at::Tensor& logits_RV, const at::Tensor& targets_R, const OfRow& of_row) {
   const std::int64_t rows = logits_RV.size(0), vocab = logits_RV.size(1);
   const auto* targets = targets_R.const_data_ptr<std::int64_t>();
   std::vector<Sums> found(static_cast<std::size_t>(rows));
   at::parallel_for(0, rows, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       if (targets[i] < 0)
-        std::fill_n(row(logits_RV, i), vocab, kernels::Bf16{0});
+        std::fill_n(row<Element>(logits_RV, i), vocab, Element{0});
       else
-        found[static_cast<std::size_t>(i)] = of_row(i, targets[i]);
+        found[static_cast<std::size_t>(i)] = of_row(row<Element>(logits_RV, i), i, targets[i]);
     }
   });
   return std::accumulate(found.begin(), found.end(), Sums{}, [](const Sums& sum, const Sums& of) {
     return Sums{sum.cross_entropy + of.cross_entropy, sum.divergence + of.divergence};
+  });
+}
+
+template <typename Element>
+Sums sum_cross_entropy(const at::Tensor& logits_RV, const at::Tensor& targets_R, double factor) {
+  const std::int64_t vocab = logits_RV.size(1);
+  return sum_rows<Element>(logits_RV, targets_R, [&](Element* logits, std::int64_t, std::int64_t target) {
+    return Sums{.cross_entropy =
+                    kernels::softmax_cross_entropy(logits, vocab, target, static_cast<float>(factor))};
+  });
+}
+
+template <typename Element>
+Sums sum_divergence(const at::Tensor& logits_RV, const at::Tensor& teacher_RV, const at::Tensor& targets_R,
+                    const kernels::DivergenceScales& scales) {
+  const std::int64_t vocab = logits_RV.size(1);
+  return sum_rows<Element>(logits_RV, targets_R, [&](Element* logits, std::int64_t i, std::int64_t target) {
+    const auto [divergence, cross_entropy] =
+        kernels::softmax_divergence(logits, row<Element>(teacher_RV, i), vocab, target, scales);
+    return Sums{.cross_entropy = cross_entropy, .divergence = divergence};
   });
 }
 
@@ -102,10 +123,9 @@ at::Tensor zeros_to_accumulate(const at::Tensor& logits_RV) {
 
 Sums cross_entropy_rows(at::Tensor& logits_RV, const at::Tensor& targets_R, double factor) {
   if (has_kernel(logits_RV))
-    return sum_rows(logits_RV, targets_R, [&](std::int64_t i, std::int64_t target) {
-      return Sums{.cross_entropy = kernels::softmax_cross_entropy(row(logits_RV, i), logits_RV.size(1),
-                                                                  target, static_cast<float>(factor))};
-    });
+    return logits_RV.scalar_type() == at::kFloat
+               ? sum_cross_entropy<float>(logits_RV, targets_R, factor)
+               : sum_cross_entropy<kernels::Bf16>(logits_RV, targets_R, factor);
   const at::Tensor grad_RV = zeros_to_accumulate(logits_RV);
   const double sum = add_cross_entropy(logits_RV, targets_R, factor, grad_RV);
   logits_RV = grad_RV.to(logits_RV.scalar_type());
@@ -115,15 +135,15 @@ Sums cross_entropy_rows(at::Tensor& logits_RV, const at::Tensor& targets_R, doub
 Sums distillation_rows(at::Tensor& logits_RV, const at::Tensor& teacher_RV, const at::Tensor& targets_R,
                        const Distillation& distillation, double factor) {
   const double share = distillation.cross_entropy_share, temperature = distillation.temperature;
-  if (has_kernel(logits_RV))
-    return sum_rows(logits_RV, targets_R, [&](std::int64_t i, std::int64_t target) {
-      const auto [divergence, cross_entropy] = kernels::softmax_divergence(
-          row(logits_RV, i), row(teacher_RV, i), logits_RV.size(1), target,
-          {.inverse_temperature = static_cast<float>(1 / temperature),
-           .divergence_scale = static_cast<float>(factor * (1 - share) * temperature),
-           .cross_entropy_scale = static_cast<float>(factor * share)});
-      return Sums{.cross_entropy = cross_entropy, .divergence = divergence};
-    });
+  if (has_kernel(logits_RV)) {
+    const kernels::DivergenceScales scales{
+        .inverse_temperature = static_cast<float>(1 / temperature),
+        .divergence_scale = static_cast<float>(factor * (1 - share) * temperature),
+        .cross_entropy_scale = static_cast<float>(factor * share)};
+    return logits_RV.scalar_type() == at::kFloat
+               ? sum_divergence<float>(logits_RV, teacher_RV, targets_R, scales)
+               : sum_divergence<kernels::Bf16>(logits_RV, teacher_RV, targets_R, scales);
+  }
   const at::Tensor grad_RV = zeros_to_accumulate(logits_RV);
   const Sums sums{.cross_entropy = add_cross_entropy(logits_RV, targets_R, factor * share, grad_RV),
                   .divergence = add_divergence(logits_RV, teacher_RV, targets_R, temperature,

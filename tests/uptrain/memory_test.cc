@@ -39,6 +39,12 @@ TEST_F(Memory, ActivationsGrowWithWindowsAndShrinkWhenRecomputed) {
   EXPECT_LT(needed({.micro_batch = 4, .recompute = true}), four);
 }
 
+TEST_F(Memory, WhatIsNotFusedKeepsItsParts) {
+  MemoryQuestion plain = question_;
+  plain.fused = false;
+  EXPECT_GT(estimate_memory(plain, {}).activations, estimate_memory(question_, {}).activations);
+}
+
 TEST_F(Memory, PassesAreHalvedUntilTheyFit) {
   EXPECT_EQ(fitting(1e12).micro_batch, 12);
   EXPECT_EQ(fitting(needed({.micro_batch = 12})).micro_batch, 12);

@@ -86,6 +86,31 @@ TEST(TokenScores, WindowsOfAnyLengthShareABatch) {
   EXPECT_LT(largest(together.nats_N - at::cat(alone)), 1e-12);
 }
 
+// A vocabulary of several of the kernel's blocks and a rest, scored in float32: against float64 from the very
+// hidden states and projections, so that nothing but softmax and sums is compared.
+TEST(TokenScores, SoftmaxOfFloat32IsThatOfFloat64) {
+  family::ModelConfig config = testing::small_config();
+  config.vocab_size = 5003;
+  const Tokens tokens = some_tokens(52);
+  const model::Decoder source(config, testing::random_weights(config, 1, at::kFloat)),
+      model(config, testing::random_weights(config, 2, at::kFloat));
+  const Distributions reference = distributions_of(source, tokens), own = distributions_of(model, tokens);
+  const auto log_probabilities = [](const Distributions& of) {
+    return at::linear(of.hidden_NM, of.projection_VM).to(at::kDouble).log_softmax(1);
+  };
+  const at::Tensor p_NV = log_probabilities(reference), q_NV = log_probabilities(own);
+  const TokenScores scores = score_tokens(model, tokens, kWindows, {.batch = 2, .reference = &reference});
+  const at::Tensor kl_N = (p_NV.exp() * (p_NV - q_NV)).sum(1);
+  EXPECT_GT(kl_N.min().item<double>(), 1e-3);
+  EXPECT_LT(largest(scores.kl_N - kl_N), 1e-6);
+  EXPECT_TRUE(at::equal(scores.top_N.to(at::kLong), q_NV.argmax(1)));
+  std::int64_t row = 0;
+  for (const data::Window& window : kWindows)
+    for (std::int64_t i = window.begin + window.skip; i < window.begin + window.length; ++i, ++row)
+      EXPECT_NEAR(scores.nats_N[row].item<double>(),
+                  -q_NV[row][tokens[static_cast<std::size_t>(i + 1)]].item<double>(), 1e-6);
+}
+
 TEST(TokenScores, SkipLeavesContextUnscored) {
   const model::Decoder decoder = some_model(1);
   const Tokens tokens = some_tokens(52);

@@ -1,5 +1,5 @@
-// The fused bfloat16 passes against the plain expressions, which are computed in float64 from the same inputs
-// and differentiated by autograd (whose own gradients are checked against finite differences below).
+// The fused passes against the plain expressions, which are computed in float64 from the same inputs and
+// differentiated by autograd (whose own gradients are checked against finite differences below).
 #include "core/model/fused.h"
 
 #include <gtest/gtest.h>
@@ -9,6 +9,7 @@
 #include <cmath>
 #include <functional>
 
+#include "core/base/error.h"
 #include "core/model/fused_attention.h"
 
 namespace regroup::model {
@@ -17,11 +18,11 @@ namespace {
 using Tensors = std::vector<at::Tensor>;
 using Expression = std::function<at::Tensor(const Tensors&)>;
 
-// Eight bits of mantissa, rounded a few times on the way.
-constexpr double kTolerance = 6e-3;
+// Eight bits of mantissa, or twenty-four, rounded a few times on the way.
+constexpr double kTolerance = 6e-3, kFloatTolerance = 3e-7;
 
 at::Tensor random(at::IntArrayRef shape) {
-  return at::randn(shape, at::kDouble).to(at::kBFloat16);
+  return at::randn(shape, at::kDouble);
 }
 
 at::Tensor random_heads(std::int64_t batch, std::int64_t heads, std::int64_t tokens, std::int64_t dim) {
@@ -38,16 +39,24 @@ Tensors leaves(const Tensors& inputs, at::ScalarType type) {
   return result;
 }
 
-void expect_same(const Expression& fused, const Expression& plain, const Tensors& inputs) {
-  const Tensors narrow = leaves(inputs, at::kBFloat16), wide = leaves(inputs, at::kDouble);
+void expect_same(const Expression& fused, const Expression& plain, const Tensors& inputs,
+                 at::ScalarType type = at::kBFloat16) {
+  SCOPED_TRACE(at::toString(type));
+  const double tolerance = type == at::kFloat ? kFloatTolerance : kTolerance;
+  const Tensors narrow = leaves(inputs, type), wide = leaves(narrow, at::kDouble);
   const at::Tensor y = fused(narrow), expected = plain(wide);
   ASSERT_EQ(y.sizes(), expected.sizes());
-  EXPECT_LT(relative(y, expected), kTolerance);
-  const at::Tensor dy = random(y.sizes());
+  ASSERT_EQ(y.scalar_type(), type);
+  EXPECT_LT(relative(y, expected), tolerance);
+  const at::Tensor dy = random(y.sizes()).to(type);
   const auto gradients = torch::autograd::grad({y}, narrow, {dy});
   const auto expected_gradients = torch::autograd::grad({expected}, wide, {dy.to(at::kDouble)});
   for (std::size_t i = 0; i < inputs.size(); ++i)
-    EXPECT_LT(relative(gradients[i], expected_gradients[i]), kTolerance) << "gradient of input " << i;
+    EXPECT_LT(relative(gradients[i], expected_gradients[i]), tolerance) << "gradient of input " << i;
+}
+
+void expect_same_in_both_types(const Expression& fused, const Expression& plain, const Tensors& inputs) {
+  for (const at::ScalarType type : {at::kBFloat16, at::kFloat}) expect_same(fused, plain, inputs, type);
 }
 
 // Central differences of the sum of plain(inputs) · weights in float64.
@@ -82,8 +91,9 @@ void expect_same_attention(std::int64_t heads, std::int64_t kv_heads, std::int64
   SCOPED_TRACE("H " + std::to_string(heads) + " K " + std::to_string(kv_heads) + " T " +
                std::to_string(tokens) + " D " + std::to_string(dim));
   const double scale = 1 / std::sqrt(static_cast<double>(dim));
-  const Tensors inputs = {random_heads(2, heads, tokens, dim), random_heads(2, kv_heads, tokens, dim),
-                          random_heads(2, kv_heads, tokens, dim)};
+  const Tensors inputs = leaves({random_heads(2, heads, tokens, dim), random_heads(2, kv_heads, tokens, dim),
+                                 random_heads(2, kv_heads, tokens, dim)},
+                                at::kBFloat16);
   if (!fused_attention_applies(inputs[0], inputs[1], inputs[2]))
     GTEST_SKIP() << "this machine has no small bfloat16 products";
   expect_same([&](const Tensors& x) { return fused_causal_attention(x[0], x[1], x[2], scale); },
@@ -107,7 +117,8 @@ TEST(FusedAttention, PlainGradientsAreThoseOfFiniteDifferences) {
 
 TEST(FusedAttention, SurvivesLargeScores) {
   at::manual_seed(4);
-  const at::Tensor q = random_heads(1, 1, 70, 16) * 100, v = random_heads(1, 1, 70, 16);
+  const at::Tensor q = (random_heads(1, 1, 70, 16) * 100).to(at::kBFloat16),
+                   v = random_heads(1, 1, 70, 16).to(at::kBFloat16);
   if (!fused_attention_applies(q, q, v)) GTEST_SKIP() << "this machine has no small bfloat16 products";
   const at::Tensor y = fused_causal_attention(q, q, v, 1);
   EXPECT_LT(relative(y, plain_attention({q.to(at::kDouble), q.to(at::kDouble), v.to(at::kDouble)}, 1)),
@@ -115,10 +126,10 @@ TEST(FusedAttention, SurvivesLargeScores) {
 }
 
 TEST(FusedAttention, RefusesWhatItCannotTake) {
-  const at::Tensor half = random_heads(1, 2, 8, 16);
+  const at::Tensor half = random_heads(1, 2, 8, 16).to(at::kBFloat16);
   EXPECT_FALSE(fused_attention_applies(half.to(at::kFloat), half, half));
   EXPECT_FALSE(fused_attention_applies(half.narrow(2, 0, 4), half, half));
-  const at::Tensor odd = random_heads(1, 2, 8, 15);
+  const at::Tensor odd = random_heads(1, 2, 8, 15).to(at::kBFloat16);
   EXPECT_FALSE(fused_attention_applies(odd, odd, odd));
 }
 
@@ -129,8 +140,8 @@ at::Tensor plain_norm(const Tensors& x) {
 TEST(Fused, RmsNorm) {
   at::manual_seed(5);
   // 300 rows: the sums of d weight cross a block.
-  expect_same([](const Tensors& x) { return fused::rms_norm(x[0], x[1], 1e-3); }, plain_norm,
-              {random({3, 100, 37}), random({37})});
+  expect_same_in_both_types([](const Tensors& x) { return fused::rms_norm(x[0], x[1], 1e-3); }, plain_norm,
+                            {random({3, 100, 37}), random({37})});
   expect_finite_differences(plain_norm, {random({3, 7}), random({7})});
 }
 
@@ -140,12 +151,14 @@ at::Tensor plain_swiglu(const Tensors& x) {
 
 TEST(Fused, Swiglu) {
   at::manual_seed(6);
-  expect_same([](const Tensors& x) { return fused::swiglu(x[0], x[1]); }, plain_swiglu,
-              {random({2, 5, 33}) * 4, random({2, 5, 33})});
+  expect_same_in_both_types([](const Tensors& x) { return fused::swiglu(x[0], x[1]); }, plain_swiglu,
+                            {random({2, 5, 33}) * 4, random({2, 5, 33})});
   expect_finite_differences(plain_swiglu, {random({3, 7}), random({3, 7})});
-  const at::Tensor extreme = at::tensor({-200., -90., 90., 200.}).to(at::kBFloat16);
-  const at::Tensor y = fused::swiglu(extreme, at::ones_like(extreme));
-  EXPECT_TRUE(at::allclose(y.to(at::kFloat), at::silu(extreme.to(at::kFloat)), 1e-2, 1e-30)) << y;
+  for (const at::ScalarType type : {at::kBFloat16, at::kFloat}) {
+    const at::Tensor extreme = at::tensor({-200., -90., 90., 200.}).to(type);
+    const at::Tensor y = fused::swiglu(extreme, at::ones_like(extreme));
+    EXPECT_TRUE(at::allclose(y.to(at::kFloat), at::silu(extreme.to(at::kFloat)), 1e-2, 1e-30)) << y;
+  }
 }
 
 TEST(Fused, Rotate) {
@@ -156,7 +169,7 @@ TEST(Fused, Rotate) {
     const at::Tensor c = angles.cos(), s = angles.sin();
     return at::cat({halves[0] * c - halves[1] * s, halves[1] * c + halves[0] * s}, -1);
   };
-  expect_same(
+  expect_same_in_both_types(
       [&](const Tensors& x) {
         return fused::rotate(x[0], angles.cos().to(at::kFloat), angles.sin().to(at::kFloat));
       },
@@ -164,8 +177,17 @@ TEST(Fused, Rotate) {
   expect_finite_differences(plain, {random_heads(1, 2, 9, 12)});
 }
 
+TEST(Fused, TakesFloat32AndBfloat16OfOneType) {
+  const at::Tensor x = random({2, 8});
+  EXPECT_FALSE(fused::applies(x));
+  EXPECT_FALSE(fused::applies(x.to(at::kHalf)));
+  EXPECT_FALSE(fused::applies(x.to(at::kFloat).t()));
+  EXPECT_TRUE(fused::applies(x.to(at::kFloat)));
+  EXPECT_THROW(fused::swiglu(x.to(at::kFloat), x.to(at::kBFloat16)), InternalError);
+}
+
 TEST(Fused, EmbeddingSumsFrequentTokensInFloat32) {
-  const at::Tensor table = random({5, 8}).requires_grad_();
+  const at::Tensor table = random({5, 8}).to(at::kBFloat16).requires_grad_();
   const at::Tensor tokens = at::ones({1, 1000}, at::kLong);
   const at::Tensor y = fused::embedding(table, tokens);
   EXPECT_TRUE(at::equal(y[0][7], table[1]));

@@ -18,5 +18,15 @@ TEST(RmsNorm, EpsilonIsAddedToTheMeanSquare) {
   EXPECT_TRUE(at::allclose(rms_norm(x, weight, 12), at::tensor({0.5, -0.25}), 1e-12));
 }
 
+// The fused passes of float32 against what float64 computes without them.
+TEST(Norm, RmsNormsOfFloat32AreThoseOfFloat64) {
+  at::manual_seed(3);
+  const at::Tensor x = at::randn({5, 24}), weight = at::randn({24});
+  for (const auto& norm : {rms_norm, rms_norm_plus_one}) {
+    const at::Tensor expected = norm(x.to(at::kDouble), weight.to(at::kDouble), 1e-5);
+    EXPECT_LT((norm(x, weight, 1e-5) - expected).abs().max().item<double>(), 2e-6);
+  }
+}
+
 }  // namespace
 }  // namespace regroup::model
