@@ -100,7 +100,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         scratch = pathlib.Path(folder)
         converted, text = scratch / "converted", scratch / "text.txt"
-        subprocess.run([args.program, "convert", args.model, converted, "--kv-heads", str(args.kv_heads), "--quiet"], check=True)
+        subprocess.run([args.program, "convert", args.model, converted, "--kv-heads", str(args.kv_heads), "--weights-only", "--quiet"], check=True)
         text.write_text(args.data.read_text()[:args.bytes].replace("<|endoftext|>", "").strip("\n"))
         rows = []
         for dtype in args.dtypes:
