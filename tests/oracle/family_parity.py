@@ -69,7 +69,8 @@ def sweep(build, family, variation, seed):
             if "HF transformers" not in row["loaded_by"]:
                 continue
             out = scratch / f"kv{row['kv_heads']}"
-            subprocess.run([build / "regroup", "convert", source, out, "--kv-heads", str(row["kv_heads"]), "--dtype", "fp32", "--quiet"],
+            subprocess.run([build / "regroup", "convert", source, out, "--kv-heads", str(row["kv_heads"]), "--weights-only", "--dtype", "fp32",
+                            "--quiet"],
                            check=True, stdout=subprocess.DEVNULL)
             kind = "converted" if row["architecture"] == hf_families.FAMILIES[family][0] else "moved"
             results.append(compare(build, family, kind, f"{family}-{variation} with {row['kv_heads']} as {row['architecture']}", out, ids_BT,
