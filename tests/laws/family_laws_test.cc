@@ -144,7 +144,7 @@ TEST_P(FamilyLaws, TheHiddenModelIsFoundAgain) {
 TEST_P(FamilyLaws, EveryConversionIsAModelOfThatManyHeads) {
   for (const std::int64_t groups : family::reachable_kv_heads(config())) {
     const fs::path output = folder_ / std::to_string(groups);
-    convert_to(model_.path, output, {.kv_heads = groups, .refit = "none"}, {.tokens = 256});
+    convert_to(model_.path, output, {.kv_heads = groups, .refit = "none"}, {.tokens = 1024});
     EXPECT_EQ(family::open_model(output).config.kv_heads, groups);
     EXPECT_TRUE(at::isfinite(logits_of(output, at::kFloat)).all().item<bool>());
   }
