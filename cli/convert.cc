@@ -77,10 +77,10 @@ Run declare_convert(CLI::App& app) {
   app.add_flag("--weights-only", flags->calibration.weights_only,
                "look at nothing but weights: seconds, but without text the default looks at what the model "
                "makes of tokens drawn at random, and loses far less");
-  app.add_option(
-         "--calibration-tokens", flags->calibration.tokens,
-         fmt::format("tokens to look at, of text or drawn (default: {})", convert::kCalibrationTokens))
-      ->check(CLI::PositiveNumber);
+  app.add_option("--calibration-tokens", flags->calibration.tokens,
+                 fmt::format("tokens to look at, of text or drawn (0: {})", convert::kCalibrationTokens))
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option(
          "--first-position-weight", flags->calibration.first_position_weight,
          "what a window's first position, a model's attention sink, counts in statistics and errors: 1 "

@@ -51,8 +51,9 @@ Run declare_inspect(CLI::App& app) {
   app.add_option(
          "--calibration-tokens", options->inspect_heads.calibration_tokens,
          "with --heads: costs and groups by what the model makes of so many tokens drawn at random, as "
-         "convert has them (default: from weights alone, as with its --weights-only)")
-      ->check(CLI::PositiveNumber);
+         "convert has them (0: from weights alone, as with its --weights-only)")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option("--report", options->inspect_heads.report,
                  "with --heads: write one self-contained HTML page");
   app.add_flag("--json", options->json, "for a program to read");

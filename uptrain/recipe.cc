@@ -149,7 +149,7 @@ void resolve_steps(const UptrainOptions& options, const std::optional<double>& b
                               *budget, recipe.steps, per_step, recipe.tokens());
 }
 
-// A model that was converted with text lost little, and has little to gain from large steps.
+// A model that was converted with calibration tokens lost little, and has little to gain from large steps.
 constexpr double kShareAfterCalibration = 0.3;
 
 double default_lr(const family::ModelConfig& config, bool calibrated) {

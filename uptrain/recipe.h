@@ -31,7 +31,7 @@ struct Recipe {
 };
 
 // Peak learning rate by size: what the literature healed models of that size with. A model converted with
-// calibration text gets 0.3 of it.
+// calibration tokens gets 0.3 of it.
 struct LearningRateRow {
   double up_to_parameters;
   double lr;
@@ -42,7 +42,7 @@ std::span<const LearningRateRow> learning_rates();
 // `pretraining_tokens` of the model's training_record.json; none if there is no such file or key.
 std::optional<std::int64_t> recorded_pretraining_tokens(const std::filesystem::path& model);
 
-// Tokens of calibration text that made the model, by its regroup.json; 0 if it does not say.
+// Calibration tokens that the conversion looked at, by the regroup.json of its result; 0 if it does not say.
 std::int64_t calibration_tokens(const std::filesystem::path& model);
 
 // UserError when the budget is not given exactly once, is not positive or less than a step, when a fraction
