@@ -96,8 +96,7 @@ CalibrationTokens draw_calibration(const family::ModelDirectory& model, const Ca
   for (int round = 0; round < kRounds; ++round) redraw(model, ids_WT, device, round, seed, progress);
   return {.tokens_WT = ids_WT,
           .held_out = held_out_of(windows),
-          .origin =
-              fmt::format("drawn at random and {} times by what the source expects, seed {}", kRounds, seed)};
+          .origin = fmt::format("drawn at random, then as the source expects them, seed {}", seed)};
 }
 
 }  // namespace regroup::convert

@@ -91,9 +91,8 @@ PlanOptions resolved(PlanOptions options, const family::ModelConfig& config) {
   if (refits && options.evidence == Evidence::kWeights)
     throw UserError({.where = "--refit",
                      .what = "a refit looks at what the model makes of tokens",
-                     .found = "weights alone",
-                     .remedy = "Name text with --calibration, let the model write it with "
-                               "--generate-calibration, or leave --refit out"});
+                     .found = "--weights-only",
+                     .remedy = "Leave one of them out"});
   for (const Refit* refit : parse_refits(options.refit))
     if (refit->fit == fit_query && !plain_scores(config))
       throw UserError(

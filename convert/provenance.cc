@@ -107,8 +107,8 @@ std::string model_card(const family::ModelDirectory& model, const Plan& plan, co
         "against the source says what was lost.\n\n",
         plan.options.method, merge_method(plan.options.method).summary);
   if (tokens)
-    card += fmt::format("Merged by what it makes of {} windows of {} tokens: {}.\n\n", tokens->windows(),
-                        tokens->length(), tokens->origin);
+    card += fmt::format("Merged by what the source makes of {} windows of {} tokens: {}.\n\n",
+                        tokens->windows(), tokens->length(), tokens->origin);
   card += "Source weights:\n\n";
   for (const FileRecord& file : executed.source_files)
     card += fmt::format("- `{}` sha256 `{}`\n", file.name, file.sha256);
