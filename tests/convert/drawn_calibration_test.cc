@@ -84,6 +84,7 @@ TEST_F(DrawnCalibration, NothingIsDrawnWhereNothingDependsOnIt) {
   mean.calibration.tokens = 0;
   EXPECT_FALSE(result(mean).contains("calibration"));
   mean.plan.grouping = "cost";
+  mean.calibration.tokens = 64 * 4;
   mean.output = folder_ / "by cost";
   EXPECT_TRUE(result(mean).contains("calibration")) << "groups depend on it";
   ConvertOptions refitted = options("refitted");
