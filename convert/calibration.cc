@@ -37,6 +37,16 @@ std::int64_t asked_windows(const CalibrationOptions& options, std::int64_t lengt
   return (options.tokens > 0 ? options.tokens : kCalibrationTokens) / length;
 }
 
+std::int64_t made_windows(const CalibrationOptions& options, std::int64_t length) {
+  const std::int64_t windows = asked_windows(options, length);
+  if (windows < 2)
+    throw UserError({.where = "--calibration-tokens",
+                     .what = "too few",
+                     .expected = fmt::format("at least {}", 2 * length),
+                     .found = std::to_string(options.tokens)});
+  return windows;
+}
+
 std::int64_t held_out_of(std::int64_t windows) {
   return std::max<std::int64_t>(1, windows / 10);
 }

@@ -83,12 +83,7 @@ void redraw(const family::ModelDirectory& model, const at::Tensor& ids_WT, at::D
 CalibrationTokens draw_calibration(const family::ModelDirectory& model, const CalibrationOptions& options,
                                    const std::string& device_name, std::uint64_t seed) {
   const at::NoGradGuard no_grad;
-  const std::int64_t length = calibration_window(model), windows = asked_windows(options, length);
-  if (windows < 2)
-    throw UserError({.where = "--calibration-tokens",
-                     .what = "too few",
-                     .expected = fmt::format("at least {}", 2 * length),
-                     .found = std::to_string(options.tokens)});
+  const std::int64_t length = calibration_window(model), windows = made_windows(options, length);
   const at::Device device = model::open_device(device_name);
   const at::Tensor ids_WT = first_ids(windows, length, model.config.vocab_size, seed);
   Progress progress("drawing tokens", static_cast<double>(kRounds * model.config.layers * windows * length),

@@ -88,12 +88,7 @@ std::string_view type_name(at::ScalarType type) {
 
 CalibrationTokens generate_calibration(const family::ModelDirectory& model, const CalibrationOptions& options,
                                        const std::string& device_name, std::uint64_t seed) {
-  const std::int64_t length = calibration_window(model), windows = asked_windows(options, length);
-  if (windows < 2)
-    throw UserError({.where = "--calibration-tokens",
-                     .what = "too few",
-                     .expected = fmt::format("at least {}", 2 * length),
-                     .found = std::to_string(options.tokens)});
+  const std::int64_t length = calibration_window(model), windows = made_windows(options, length);
   const at::Device device = model::open_device(device_name);
   const at::ScalarType type = generation_type(model, device);
   const model::DocumentMarks marks = document_marks(model);
