@@ -41,8 +41,8 @@ Run declare_eval(CLI::App& app) {
       ->check(CLI::NonNegativeNumber);
   app.add_option(
       "--memory", *memory,
-      "such as 2GB: hidden states of the source that do not fit are kept in a temporary file, beside "
-      "--json or in TMPDIR (default: a quarter of what is available)");
+      "to take at most, such as 8GB (default: what is available): a larger model is run one layer at a time; "
+      "hidden states beyond a quarter of it are kept in a temporary file, beside --json or in TMPDIR");
   app.add_option("--report", options->report, "write one self-contained HTML page");
   app.add_option("--json", options->json, "write all figures (docs/reports.md)");
   app.add_option("--markdown", options->markdown, "write the table and the findings");

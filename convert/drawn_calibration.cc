@@ -13,6 +13,7 @@
 #include "core/base/random.h"
 #include "core/model/decoder.h"
 #include "core/model/device.h"
+#include "core/model/layer_by_layer.h"
 #include "core/model/sample.h"
 
 namespace regroup::convert {
@@ -47,17 +48,14 @@ void draw_every_second(const at::Tensor& logits_TV, std::size_t begin, RandomStr
     ids[t] = model::sample_token(logits.subspan((t - 1) * vocab, vocab), 1, 1, stream);
 }
 
-// Takes the windows through the whole model, a layer at a time.
+// The residual streams of all windows after the last layer.
 at::Tensor last_stream(const family::ModelDirectory& model, const at::Tensor& ids_WT, at::Device device,
                        Progress& progress) {
-  const at::ScalarType type = arithmetic_of(model);
-  SourceStream stream(model, ids_WT, at::empty({ids_WT.size(0), ids_WT.size(1), model.config.hidden}, type),
-                      device);
-  for (std::int64_t layer = 0; layer < model.config.layers; ++layer)
-    stream.advance(model::load_layer(model, layer, type, device), [&](const SourceStream::Step& step) {
-      progress.advance(static_cast<double>(step.stream_BTM.size(0) * step.stream_BTM.size(1)));
-    });
-  return stream.stream_WTM();
+  const std::int64_t windows = ids_WT.size(0), length = ids_WT.size(1), hidden = model.config.hidden;
+  const at::Tensor stream_NM = at::empty({windows * length, hidden}, arithmetic_of(model));
+  model::run_layer_by_layer(model, ids_WT.split(kWindowsAtATime), device, stream_NM,
+                            [&](double tokens) { progress.advance(tokens); });
+  return stream_NM.view({windows, length, hidden});
 }
 
 // Replaces the odd positions of all windows in even rounds, the others but the first in odd ones.

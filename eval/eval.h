@@ -28,8 +28,8 @@ struct Options {
   std::int64_t batch = 0;       // windows at a time; 0: about kTokensAtATime tokens
   std::string dtype = "fp32";   // of the arithmetic
   std::string device = "cpu";
-  // Bytes of the source's hidden states to hold in memory while others are compared; more lie on disk, beside
-  // --json or in TMPDIR. 0: a quarter of what is available (score.h).
+  // Bytes to take at most; 0: what is available (memory.h). A larger model is run a layer at a time; hidden
+  // states beyond a share of it lie on disk, beside --json or in TMPDIR.
   std::uint64_t memory = 0;
 
   std::vector<std::string> tasks;   // NAME=FILE or NAME (task.h)
@@ -55,7 +55,7 @@ inline constexpr std::int64_t kTokensAtATime = 4096;
 
 // Scores, compares, and writes the outputs. UserError before any weight is read for: outputs that exist,
 // models of another vocabulary or tokenizer than the source's, a window beyond a model's positions, data that
-// cannot be read, a model that does not fit into memory.
+// cannot be read, a model of which no layer fits into memory.
 Result evaluate(const Options& options);
 
 // What a person sees on the terminal: the table, the findings, and how they were measured.

@@ -19,6 +19,7 @@
 #include "eval/eval.h"
 #include "eval/gate.h"
 #include "eval/inputs.h"
+#include "eval/memory.h"
 #include "eval/npy.h"
 #include "eval/report.h"
 #include "eval/score.h"
@@ -271,7 +272,7 @@ AllScores score_models(const Inputs& inputs, const std::vector<ModelFacts>& fact
   std::shared_ptr<SourceStates> states;
   for (std::size_t m = 0; m < facts.size(); ++m) {
     Progress progress("scoring " + facts[m].name, static_cast<double>(total), "tokens");
-    const auto done = [&](std::int64_t scored) { progress.advance(static_cast<double>(scored)); };
+    const auto done = [&](double tokens) { progress.advance(tokens); };
     const Scorer scorer(inputs.models[m], score);
     const auto start = std::chrono::steady_clock::now();
     if (!inputs.windows.empty())
@@ -318,11 +319,13 @@ Result evaluate(const Options& options) {
       .batch = options.batch > 0 ? options.batch : std::max<std::int64_t>(1, kTokensAtATime / inputs.window),
       .dtype = options.dtype,
       .device = options.device,
-      .states_memory = options.memory,
       .scratch = scratch_directory(options)};
   Result result = describe_measurement(options, inputs, score);
   require_scored_bytes(options, result);
-  require_memory(inputs.models, result.scored_tokens, score);
+  score.placement = place(inputs.models,
+                          {.compared = result.scored_tokens,
+                           .inputs = std::max(inputs_of(inputs.windows), inputs_of(inputs.requests.windows))},
+                          score, options.memory);
   const std::vector<ModelFacts> facts = facts_of_all(inputs);
   const std::optional<Baseline> baseline = open_baseline(options, facts, result);
   const AllScores all = score_models(inputs, facts, score, result);

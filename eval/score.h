@@ -14,17 +14,20 @@
 
 namespace regroup::eval {
 
+// Where a run keeps what it needs (memory.h). The figures are the same to the bit, whatever it is.
+struct Placement {
+  bool by_layers = false;        // a layer of a model is in memory, not the whole
+  bool states_on_disk = false;   // the source's hidden states
+  bool streams_on_disk = false;  // the residual streams of a model that is run by layers
+};
+
 struct ScoreOptions {
   std::int64_t window = 0, batch = 0;
   std::string dtype, device;  // as on the command line
-  // Bytes of the source's states to hold in memory at most; 0: kStatesShare of what there is. More lie in a
-  // file without a name in `scratch` (core/base/scratch_memory.h), and give the same figures to the bit.
-  std::uint64_t states_memory = 0;
-  std::filesystem::path scratch = {};
-  bool states_on_disk = false;  // decided by require_memory()
+  std::filesystem::path scratch =
+      {};  // for what lies on disk: files without a name (core/base/scratch_memory.h)
+  Placement placement = {};
 };
-
-inline constexpr double kStatesShare = 0.25;
 
 // Of every scored target of the windows, in their order (metric/token_scores.h).
 struct Scores {
@@ -44,18 +47,19 @@ struct ScoreRequest {
 // of it while other models are compared with it.
 struct SourceStates;
 
-// A model in memory.
+// A model that can be run: in memory, or, by layers, read anew by every call.
 class Scorer {
  public:
+  // `model` is borrowed.
   Scorer(const family::ModelDirectory& model, const ScoreOptions& options);
   ~Scorer();
   Scorer(const Scorer&) = delete;
   Scorer& operator=(const Scorer&) = delete;
 
   double load_seconds() const { return load_seconds_; }
-  // `done` is told how many tokens each batch scored. `source`: null if nothing is compared; else the first
-  // call, for the source, fills it, and later ones compare with what it holds.
-  Scores score(const ScoreRequest& request, const std::function<void(std::int64_t)>& done,
+  // `done` is told how far it is, in scored tokens or shares of them. `source`: null if nothing is compared;
+  // else the first call, for the source, fills it, and later ones compare with what it holds.
+  Scores score(const ScoreRequest& request, const std::function<void(double)>& done,
                std::shared_ptr<SourceStates>* source = nullptr) const;
 
  private:
@@ -65,26 +69,6 @@ class Scorer {
   std::string where_;
   double load_seconds_ = 0;
 };
-
-// An upper estimate of what a Scorer takes on the device: weights, one tensor in the file's type, and a
-// batch's activations.
-std::uint64_t memory_needed(const family::ModelDirectory& model, const ScoreOptions& options);
-
-// What SourceStates take: the hidden states of every scored token, and the output layer.
-struct StatesNeed {
-  std::uint64_t hidden = 0, projection = 0;
-  bool on_disk = false;  // the hidden ones
-  std::uint64_t in_memory() const { return projection + (on_disk ? 0 : hidden); }
-};
-StatesNeed need_of_states(const family::ModelConfig& source, std::int64_t scored_tokens,
-                          const ScoreOptions& options);
-
-// Logs what each model needs and what there is; UserError naming the first one that does not fit alone, and
-// where the disk has no room for the source's states. Models are in memory one at a time, beside those states
-// if there is something to compare.
-// Sets `states_on_disk`: what is available changes once they fill it.
-void require_memory(const std::vector<family::ModelDirectory>& models, std::int64_t scored_tokens,
-                    ScoreOptions& options);
 
 int threads_in_use();
 

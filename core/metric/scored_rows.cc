@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/base/error.h"
+#include "core/model/layer_by_layer.h"
 
 namespace regroup::metric {
 namespace {
@@ -50,10 +51,8 @@ at::Tensor gather_inputs(const std::vector<std::int32_t>& tokens, std::span<cons
   return rows_BT;
 }
 
-ScoredRows run_batch(const model::Decoder& decoder, const std::vector<std::int32_t>& tokens,
-                     std::span<const Slot> slots) {
-  const at::Device device = decoder.output_projection().device();
-  const at::Tensor hidden_BTM = decoder.hidden_states(gather_inputs(tokens, slots).to(device));
+ScoredRows scored_rows(const at::Tensor& hidden_BTM, const std::vector<std::int32_t>& tokens,
+                       std::span<const Slot> slots) {
   ScoredRows rows;
   std::vector<at::Tensor> hidden;
   std::vector<std::int64_t> targets;
@@ -65,13 +64,43 @@ ScoredRows run_batch(const model::Decoder& decoder, const std::vector<std::int32
     rows.runs.push_back({.offset = offset, .count = window.scored(), .first_target = first});
   }
   rows.hidden_NM = at::cat(hidden);
-  rows.targets_N = at::tensor(targets, at::kLong).to(device);
+  rows.targets_N = at::tensor(targets, at::kLong).to(hidden_BTM.device());
   return rows;
 }
 
 }  // namespace
 
-void for_each_batch(const model::Decoder& decoder, const std::vector<std::int32_t>& tokens,
+HiddenStates states_of(const model::Decoder& decoder) {
+  return [&decoder](std::span<const at::Tensor> batches_BT, const auto& take) {
+    const at::Device device = decoder.output_projection().device();
+    for (std::size_t batch = 0; batch < batches_BT.size(); ++batch)
+      take(batch, decoder.hidden_states(batches_BT[batch].to(device)));
+  };
+}
+
+HiddenStates layer_by_layer(const family::ModelDirectory& model, const model::Decoder& head,
+                            std::function<at::Tensor(std::int64_t, std::int64_t)> streams,
+                            std::function<void(double)> done) {
+  return [&model, &head, streams = std::move(streams), done = std::move(done)](
+             std::span<const at::Tensor> batches_BT, const auto& take) {
+    std::int64_t rows = 0;
+    for (const at::Tensor& batch_BT : batches_BT) rows += batch_BT.numel();
+    const at::Device device = head.output_projection().device();
+    const at::Tensor streams_NM = streams(rows, model.config.hidden);
+    const double whole = static_cast<double>(rows) * static_cast<double>(model.config.layers);
+    model::run_layer_by_layer(model, batches_BT, device, streams_NM,
+                              [&](double tokens) { done(tokens / whole); });
+    std::int64_t row = 0;
+    for (std::size_t batch = 0; batch < batches_BT.size(); ++batch) {
+      const at::Tensor& ids_BT = batches_BT[batch];
+      const at::Tensor x_NM = streams_NM.narrow(0, row, ids_BT.numel()).to(device);
+      take(batch, head.final_states(x_NM.view({ids_BT.size(0), ids_BT.size(1), x_NM.size(1)})));
+      row += ids_BT.numel();
+    }
+  };
+}
+
+void for_each_batch(const HiddenStates& states, const std::vector<std::int32_t>& tokens,
                     const std::vector<data::Window>& windows, std::int64_t batch,
                     const std::function<void(const ScoredRows&)>& take) {
   check(batch > 0, "a batch holds a window");
@@ -82,11 +111,15 @@ void for_each_batch(const model::Decoder& decoder, const std::vector<std::int32_
   const at::NoGradGuard no_gradients;
   const std::vector<Slot> slots = slots_by_length(windows);
   const std::int64_t inputs = slots.empty() ? 0 : batch * slots.front().window.length;
-  for (std::span<const Slot> rest(slots); !rest.empty();) {
-    const std::size_t size = batch_size(rest, inputs);
-    take(run_batch(decoder, tokens, rest.first(size)));
-    rest = rest.subspan(size);
+  std::vector<std::span<const Slot>> batches;
+  std::vector<at::Tensor> batches_BT;
+  for (std::span<const Slot> rest(slots); !rest.empty(); rest = rest.subspan(batches.back().size())) {
+    batches.push_back(rest.first(batch_size(rest, inputs)));
+    batches_BT.push_back(gather_inputs(tokens, batches.back()));
   }
+  states(batches_BT, [&](std::size_t index, const at::Tensor& hidden_BTM) {
+    take(scored_rows(hidden_BTM, tokens, batches[index]));
+  });
 }
 
 void place(const ScoredRows& rows, const at::Tensor& values, at::Tensor& out) {

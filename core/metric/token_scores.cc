@@ -136,7 +136,8 @@ TokenScores score_tokens(const model::Decoder& decoder, const std::vector<std::i
         "the reference knows the same tokens");
   TokenScores scores{at::empty({scored}, at::kDouble), at::empty({scored}, at::kInt),
                      options.reference ? at::empty({scored}, at::kDouble) : at::Tensor()};
-  for_each_batch(decoder, tokens, windows, options.batch, [&](const ScoredRows& rows) {
+  const HiddenStates states = options.states ? options.states : states_of(decoder);
+  for_each_batch(states, tokens, windows, options.batch, [&](const ScoredRows& rows) {
     const TokenScores batch = score_batch(decoder, rows, options.reference);
     require_finite(batch.nats_N, rows, "loss", options.where);
     place(rows, batch.nats_N, scores.nats_N);

@@ -30,6 +30,7 @@ struct TokenScores {
 
 struct ScoringOptions {
   std::int64_t batch = 1;
+  HiddenStates states = {};                     // empty: the decoder is whole, states_of() it
   const Distributions* reference = nullptr;     // of the same windows
   at::Tensor* keep_hidden_NM = nullptr;         // filled with this model's; the caller allocates it
   std::function<void(std::int64_t)> done = {};  // told how many tokens each batch scored
@@ -40,6 +41,7 @@ struct ScoringOptions {
 // is never held. A divergence of 0 is computed as 0 (the same model on the same machine); otherwise rounding
 // leaves about 1e-7 nats in fp32, on a CPU a tenth of that (core/model/kernels.h).
 //
+// With `states` of their own the decoder is asked for no more than its logits.
 // UserError naming `where` and the position in `tokens` when a value is NaN or infinite.
 TokenScores score_tokens(const model::Decoder& decoder, const std::vector<std::int32_t>& tokens,
                          const std::vector<data::Window>& windows, const ScoringOptions& options);

@@ -102,9 +102,12 @@ Weights load_embedding(const ModelDirectory& model, at::ScalarType dtype, at::De
 }
 
 Weights load_head(const ModelDirectory& model, at::ScalarType dtype, at::Device device) {
-  const Part projection = model.config.tied_embeddings ? Part::kTokenEmbedding : Part::kLmHead;
-  return load_singles(model, {Part::kFinalNorm, Part::kFinalNormBias, projection, Part::kLmHeadBias}, dtype,
-                      device);
+  // A head that is tied all the same is a copy: looked at, not kept.
+  Weights weights = load_singles(
+      model, {Part::kFinalNorm, Part::kFinalNormBias, Part::kLmHead, Part::kLmHeadBias}, dtype, device);
+  if (model.config.tied_embeddings)
+    weights.merge(load_singles(model, {Part::kTokenEmbedding}, dtype, device));
+  return weights;
 }
 
 }  // namespace regroup::model

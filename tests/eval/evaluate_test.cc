@@ -1,55 +1,19 @@
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "core/base/file.h"
 #include "core/base/json.h"
-#include "core/base/random.h"
 #include "core/data/formats.h"
-#include "eval/convention.h"
-#include "eval/eval.h"
 #include "eval/inputs.h"
-#include "tests/support/expect_error.h"
-#include "tests/support/temp_dir.h"
-#include "tests/support/tiny_llama.h"
+#include "tests/eval/evaluate_fixture.h"
 
 namespace regroup::eval {
 namespace {
 
 namespace fs = std::filesystem;
 
-using testing::TinyLlama;
 using testing::user_error_of;
-
-constexpr const char* kRoot = REGROUP_SOURCE_DIR;
-
-// Two models of one vocabulary, and a shard of random ids.
-class Evaluate : public ::testing::Test {
- protected:
-  void SetUp() override {
-    testing::write_tiny_llama({.seed = 1}, folder_ / "source");
-    testing::write_tiny_llama({.kv_heads = 2, .seed = 2}, folder_ / "model");
-    data::TokenStream stream;
-    RandomStream random(3, "ids");
-    for (int i = 0; i < 201; ++i) stream.tokens.push_back(static_cast<data::Token>(random.below(24)));
-    stream.document_starts = {0};
-    data::data_format("llm.c").write(folder_ / "ids.bin", stream, 24, false);
-    options_.source = folder_ / "source";
-    options_.models = {folder_ / "model"};
-    options_.data = {folder_ / "ids.bin"};
-    options_.window = 16;
-  }
-
-  std::string refusal() {
-    return user_error_of([&] { evaluate(options_); });
-  }
-
-  testing::TempDir folder_;
-  Options options_;
-  std::string log_;
-};
 
 TEST_F(Evaluate, ScoresEveryTokenButTheFirst) {
   const Result result = evaluate(options_);
@@ -171,43 +135,6 @@ TEST_F(Evaluate, TheConventionSaysWhatIsScored) {
       "lm-eval");
 }
 
-// The stream 1 a b | 1 c, cut into windows.
-class ConventionStream : public ::testing::Test {
- protected:
-  std::vector<data::Window> windows_of(const char* name, std::int64_t window, const Specials& specials) {
-    return convention(name).windows(stream_, window, specials);
-  }
-  data::TokenStream stream_ = [] {
-    data::TokenStream stream;
-    stream.tokens = {1, 10, 11, 1, 12};
-    stream.document_starts = {0, 3};
-    return stream;
-  }();
-};
-
-TEST_F(ConventionStream, LlamaCppPutsBosBeforeEveryBlock) {
-  stream_.tokens = {1, 10, 11, 12, 13, 14, 15, 16, 17};
-  const std::vector<data::Window> expected = {{0, 3, 2}, {4, 3, 2}};
-  EXPECT_EQ(windows_of("llama.cpp", 4, {.document_start = 1}), expected);
-  EXPECT_EQ(stream_.tokens, (std::vector<data::Token>{1, 10, 11, 12, 1, 14, 15, 16, 17}));
-  stream_.tokens[4] = 13;
-  EXPECT_EQ(windows_of("llama.cpp", 4, {.prefix = 1}), expected);  // documents start with none
-  EXPECT_EQ(stream_.tokens[4], 13);
-}
-
-TEST_F(ConventionStream, LmEvalPredictsEveryDocumentFromItsPrefix) {
-  EXPECT_EQ(windows_of("lm-eval", 2, {.prefix = 2}), (std::vector<data::Window>{{0, 2}, {1, 2, 1}, {4, 2}}));
-  EXPECT_EQ(stream_.tokens, (std::vector<data::Token>{2, 1, 10, 11, 2, 1, 12}));
-  EXPECT_EQ(stream_.document_starts, (std::vector<std::int64_t>{0, 4}));
-  EXPECT_CONTAINS(user_error_of([&] { windows_of("lm-eval", 2, {}); }), "neither BOS nor EOS");
-}
-
-TEST_F(ConventionStream, LmEvalLeavesOutDocumentsBeyondTheCut) {
-  stream_.tokens.resize(2);
-  EXPECT_EQ(windows_of("lm-eval", 8, {.prefix = 2}), (std::vector<data::Window>{{0, 2}}));
-  EXPECT_EQ(stream_.document_starts, std::vector<std::int64_t>{0});
-}
-
 TEST_F(Evaluate, TheWindowIsWhatTheModelsCanTake) {
   options_.window = 0;
   const auto models = open_inputs(options_).models;
@@ -241,36 +168,6 @@ TEST_F(Evaluate, RefusesIdsBeyondTheVocabulary) {
   data::data_format("llm.c").write(folder_ / "beyond.bin", stream, 25, false);
   options_.data = {folder_ / "beyond.bin"};
   EXPECT_CONTAINS(refusal(), "beyond the vocabulary");
-}
-
-TEST_F(Evaluate, RefusesWhatDoesNotFitIntoMemory) {
-  options_.batch = std::int64_t{1} << 40;
-  EXPECT_CONTAINS(refusal(), "does not fit into the memory of cpu");
-}
-
-// Every figure, to the bit; and the temporary file has no name.
-TEST_F(Evaluate, StatesOnDiskChangeNothing) {
-  const auto report = [&](std::uint64_t memory) {
-    fs::remove_all(folder_ / "out");
-    fs::create_directory(folder_ / "out");
-    options_.memory = memory;
-    options_.json = folder_ / "out/r.json";
-    options_.per_token = folder_ / "r.npy";
-    options_.overwrite = true;
-    ::testing::internal::CaptureStderr();
-    evaluate(options_);
-    log_ = ::testing::internal::GetCapturedStderr();
-    EXPECT_EQ(std::distance(fs::directory_iterator(folder_ / "out"), fs::directory_iterator()), 1);
-    Json json = read_json(options_.json);
-    json.erase("run");
-    return std::pair(json, read_text(options_.per_token));
-  };
-  const auto held = report(0);
-  EXPECT_EQ(log_.find("in a temporary file in"), log_.npos) << log_;
-  const auto on_disk = report(1);
-  EXPECT_CONTAINS(log_, "in a temporary file in " + (folder_ / "out").string());
-  EXPECT_EQ(on_disk, held);
-  EXPECT_GT(held.first["models"][1]["statistics"]["kl_divergence"]["value"], 0);
 }
 
 TEST_F(Evaluate, RefusesAGateThatMeansNothing) {
@@ -382,71 +279,6 @@ TEST_F(Evaluate, ModelsOfOneNameAreToldApart) {
   const Result result = evaluate(options_);
   EXPECT_EQ(result.models[0].facts.name, options_.source.string());
   EXPECT_EQ(result.models[1].facts.name, (folder_ / "b/source").string());
-}
-
-// Text, tokenizer, documents, windows, arithmetic and order at once, against HF transformers.
-TEST(EvaluateParity, EveryTokenIsThatOfTransformers) {
-  const fs::path golden = fs::path(kRoot) / "tests/goldens/eval";
-  const Json expected = read_json(golden / "nats.json");
-  const testing::TempDir folder;
-  Options options;
-  options.source = fs::path(kRoot) / "demo/kjv-mha";
-  options.data = {golden / "text.txt"};
-  options.window = 64;
-  options.per_token = folder / "nats.npy";
-  options.lm_eval_json = folder / "lm_eval.json";
-  const Result result = evaluate(options);
-  const std::string npy = read_text(options.per_token);
-  ASSERT_EQ(npy.size(), 128 + 8 * expected["nats"].size());
-  EXPECT_EQ(result.documents, 2);
-  double largest = 0;
-  for (std::size_t i = 0; i < expected["nats"].size(); ++i) {
-    double value = 0;
-    std::memcpy(&value, npy.data() + 128 + 8 * i, sizeof value);
-    largest = std::max(largest, std::abs(value - expected["nats"][i].get<double>()));
-  }
-  EXPECT_LT(largest, 1e-4);
-  EXPECT_TRUE(result.models[0].bits_per_byte.has_value());
-  EXPECT_EQ(read_json(options.lm_eval_json)["results"]["text"]["bits_per_byte,none"].get<double>(),
-            result.models[0].bits_per_byte->value);
-}
-
-// Each convention against the loop that it is named after, run with HF transformers.
-TEST(EvaluateParity, ConventionsAreTheirPeers) {
-  const fs::path golden = fs::path(kRoot) / "tests/goldens/eval";
-  const Json expected = read_json(golden / "perplexities.json");
-  Options options;
-  options.source = fs::path(kRoot) / "demo/kjv-mha";
-  options.data = {golden / "text.txt"};
-  options.window = expected["window"];
-  for (const Convention& each : conventions()) {
-    if (each.name == "consecutive") continue;  // token by token, above
-    options.convention = each.name;
-    const double theirs = expected["perplexities"][options.convention];
-    EXPECT_NEAR(evaluate(options).models[0].perplexity.value / theirs, 1, 1e-5) << each.name;
-  }
-}
-
-// Per word, per byte, and in bits, of the text as it was, by lm-eval's own code.
-TEST(EvaluateParity, FiguresOfTheTextAreThoseOfLmEval) {
-  const fs::path golden = fs::path(kRoot) / "tests/goldens/eval";
-  const Json expected = read_json(golden / "perplexities.json");
-  Options options;
-  options.source = fs::path(kRoot) / "demo/kjv-mha";
-  options.data = {golden / "text.txt"};
-  options.window = expected["window"];
-  options.convention = "lm-eval";
-  const Result result = evaluate(options);
-  const ModelResult& model = result.models[0];
-  const Json& theirs = expected["lm_eval"];
-  EXPECT_EQ(result.text_words, theirs["words"].get<std::int64_t>());
-  EXPECT_NEAR(model.word_perplexity.value().value / theirs["word_perplexity"].get<double>(), 1, 1e-4);
-  EXPECT_NEAR(model.byte_perplexity.value().value / theirs["byte_perplexity"].get<double>(), 1, 1e-5);
-  EXPECT_NEAR(model.bits_per_byte.value().value / theirs["bits_per_byte"].get<double>(), 1, 1e-5);
-  options.max_tokens = result.stream_tokens - 1;  // all but the last, which the other conventions would score
-  const Result cut = evaluate(options);
-  EXPECT_EQ(cut.scored_tokens, result.scored_tokens - 1);
-  EXPECT_FALSE(cut.models[0].word_perplexity.has_value());
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include "core/base/random.h"
 #include "core/family/home.h"
 #include "core/model/decoder.h"
+#include "core/model/layer_by_layer.h"
 #include "tests/support/family_model.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tensor_file.h"
@@ -74,6 +75,26 @@ TEST_P(FamilyLaws, AsManyHeadsAsBeforeChangesNoByte) {
 TEST_P(FamilyLaws, WhatIsWrittenInItsLayoutIsReadAgain) {
   testing::write_like(model_, weights_, DType::kF64, folder_ / "same");
   EXPECT_EQ(difference(logits_of(folder_ / "same", at::kDouble), logits_of(model_.path, at::kDouble)), 0);
+}
+
+// A layer at a time, batches of two lengths, in the type of the files' users: the same to the bit.
+TEST_P(FamilyLaws, LayerByLayerIsTheWholePass) {
+  const c10::NoGradGuard no_grad;
+  const model::Decoder whole(config(), model::load_weights(model_, at::kFloat, at::kCPU)),
+      head(config(), model::load_head(model_, at::kFloat, at::kCPU));
+  const std::vector<at::Tensor> batches_BT = {at::arange(24).remainder(config().vocab_size).view({2, 12}),
+                                              at::arange(5).view({1, 5})};
+  const at::Tensor streams_NM = at::empty({29, config().hidden}, at::kFloat);
+  double done = 0;
+  model::run_layer_by_layer(model_, batches_BT, at::kCPU, streams_NM, [&](double tokens) { done += tokens; });
+  EXPECT_EQ(done, 29. * static_cast<double>(config().layers));
+  std::int64_t row = 0;
+  for (const at::Tensor& ids_BT : batches_BT) {
+    const at::Tensor x_BTM =
+        streams_NM.narrow(0, row, ids_BT.numel()).view({ids_BT.size(0), ids_BT.size(1), -1});
+    EXPECT_TRUE(at::equal(head.logits(head.final_states(x_BTM)), whole.logits(whole.hidden_states(ids_BT))));
+    row += ids_BT.numel();
+  }
 }
 
 TEST_P(FamilyLaws, GaugesAndHeadOrderLeaveLogitsAlone) {
