@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <iostream>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "cli/command.h"
@@ -41,13 +42,23 @@ void add_common(Declared& declared) {
   app.add_flag("--overwrite", common.overwrite, "replace an existing output once the new one is complete");
 }
 
-// CLI11 would look for required options before the configuration file is read; we look after.
-void take_over_required(Declared& declared) {
+// CLI11 would look for required options before the configuration file is read; we look after. Without a file
+// it keeps the last words for positional ones, which a list before them would take.
+void take_over_required(Declared& declared, bool has_config) {
   for (CLI::Option* option : declared.app->get_options()) {
     if (!option->get_required()) continue;
     declared.required.push_back(option);
-    option->required(false);
+    option->required(option->get_positional() && !has_config);
   }
+}
+
+// What may have become of a positional argument that is missing.
+std::string remedy_for_missing(const Declared& declared) {
+  for (const CLI::Option* option : declared.app->get_options())
+    if (option->get_expected_max() > 1 && option->results().size() > 1)
+      return fmt::format("{} took {} words: give positional arguments before it", option->get_name(),
+                         option->results().size());
+  return fmt::format("'regroup {} --help' shows what it takes", declared.command->name);
 }
 
 void check_required(const Declared& declared) {
@@ -58,7 +69,7 @@ void check_required(const Declared& declared) {
   if (missing.empty()) return;
   throw UserError({.where = fmt::format("regroup {}", declared.command->name),
                    .what = "missing " + list_some(missing),
-                   .remedy = fmt::format("'regroup {} --help' shows what it takes", declared.command->name)});
+                   .remedy = remedy_for_missing(declared)});
 }
 
 std::string version_text() {
@@ -96,6 +107,9 @@ int run(int argc, const char* const* argv) {
       "regroup");
   program.set_version_flag("--version", version_text);
   program.require_subcommand(1);
+  const bool has_config = std::any_of(argv, argv + argc, [](std::string_view word) {
+    return word == "--config" || word.starts_with("--config=");
+  });
   std::vector<std::unique_ptr<Declared>> all;
   for (const Command& command : commands()) {
     auto& declared = *all.emplace_back(std::make_unique<Declared>());
@@ -103,7 +117,7 @@ int run(int argc, const char* const* argv) {
     declared.app = program.add_subcommand(std::string(command.name), std::string(command.summary));
     add_common(declared);
     declared.run = command.declare(*declared.app);
-    take_over_required(declared);
+    take_over_required(declared, has_config);
   }
   check_command_name(argc, argv);
   try {
@@ -111,6 +125,9 @@ int run(int argc, const char* const* argv) {
   } catch (const CLI::Success& success) {
     return program.exit(success);
   } catch (const CLI::Error& error) {
+    if (dynamic_cast<const CLI::RequiredError*>(&error))
+      for (const auto& declared : all)
+        if (declared->app->parsed()) check_required(*declared);
     throw UserError(
         {.where = "command line", .what = error.what(), .remedy = "'regroup --help' shows what there is"});
   }

@@ -52,6 +52,15 @@ bool excluded_by_a_flag(const CLI::Option& option) {
                              [](const CLI::Option* other) { return other->count() > 0; });
 }
 
+const std::string& switch_value(const std::filesystem::path& file, const CLI::Option& option,
+                                const Values& values) {
+  if (values.size() == 1 && (values.front() == "true" || values.front() == "false")) return values.front();
+  throw UserError({.where = file.string(),
+                   .what = option.get_lnames().front() + " is a switch",
+                   .expected = "true or false",
+                   .found = values.empty() ? "an empty list" : list_some(values)});
+}
+
 }  // namespace
 
 void apply_config_file(CLI::App& app, const std::filesystem::path& file) {
@@ -67,9 +76,9 @@ void apply_config_file(CLI::App& app, const std::filesystem::path& file) {
   }
   for (auto& [option, values] : pending) {
     try {
-      // A flag takes "true" or "false"; the rest takes what it would take on the command line.
-      if (option->get_type_size() == 0)
-        option->add_result(option->get_flag_value(option->get_lnames().front(), values.front()));
+      // A switch takes true or false; the rest takes what it would take on the command line.
+      if (option->get_expected_max() == 0)
+        option->add_result(switch_value(file, *option, values));
       else
         for (const std::string& value : values) option->add_result(value);
       option->run_callback();

@@ -75,7 +75,8 @@ Run declare_eval(CLI::App& app) {
     options->seed = invocation.common.seed;
     options->resolved = invocation.options;
     const eval::Result result = eval::evaluate(*options);
-    std::cout << eval::terminal_text(result);
+    std::cout << eval::terminal_text(result) << std::flush;
+    eval::require_written(result);
     return eval::exit_code(result);
   };
 }

@@ -22,9 +22,11 @@ std::string auto_is_zero(std::string& text) {
 }
 
 void declare_budget(CLI::App& app, uptrain::UptrainOptions& options) {
-  app.add_option("--tokens", options.tokens, "budget: tokens to train on");
-  app.add_option("--steps", options.steps, "budget: optimizer steps");
-  app.add_option("--fraction", options.fraction, "budget: share of the pre-training tokens, such as 0.05");
+  CLI::Option* tokens = app.add_option("--tokens", options.tokens, "budget: tokens to train on");
+  CLI::Option* steps = app.add_option("--steps", options.steps, "budget: optimizer steps");
+  app.add_option("--fraction", options.fraction, "budget: share of the pre-training tokens, such as 0.05")
+      ->excludes(tokens)
+      ->excludes(steps->excludes(tokens));
   app.add_option("--pretrain-tokens", options.pretrain_tokens,
                  "what --fraction is of, where the model has no training_record.json");
 }

@@ -52,6 +52,8 @@ constexpr Shared kShared[] = {
      [](const Result& result, const ModelFacts&) { return result.convention; }},
     {"--window", [](const Json& json) { return text_of(json.at("convention").at("window")); },
      [](const Result& result, const ModelFacts&) { return std::to_string(result.window); }},
+    {"--dtype", [](const Json& json) { return text_of(json.at("arithmetic").at("dtype")); },
+     [](const Result& result, const ModelFacts&) { return result.dtype; }},
     {"number of scored tokens", [](const Json& json) { return text_of(json.at("data").at("scored_tokens")); },
      [](const Result& result, const ModelFacts&) { return std::to_string(result.scored_tokens); }},
     {"source's config.json",
@@ -75,8 +77,11 @@ std::string shortened(const std::string& value) {
 }  // namespace
 
 Baseline::Baseline(const fs::path& path) : path_(path), json_(read_json(path)) {
-  const bool ours = json_.is_object() && json_.value("format", "") == "regroup-eval";
-  if (!ours || json_.value("format_version", 0) < 2)
+  const auto field = [this](const char* key) {
+    return json_.is_object() ? json_.value(key, Json()) : Json();
+  };
+  const bool ours = field("format") == "regroup-eval";
+  if (!ours || !field("format_version").is_number_integer() || field("format_version") < 2)
     refuse(path, ours ? "its format is older than version 2" : "not the result of an evaluation",
            "Give what `regroup eval … --json F` wrote");
 }
@@ -84,6 +89,7 @@ Baseline::Baseline(const fs::path& path) : path_(path), json_(read_json(path)) {
 void Baseline::require_comparable(const Result& measurement, const ModelFacts& source) const {
   std::vector<std::string> differences;
   try {
+    require_figures();
     for (const Shared& each : kShared) {
       const std::string then = each.then(json_), now = each.now(measurement, source);
       if (then == now || (each.name == "source's weights" && (then.empty() || now.empty()))) continue;
@@ -95,6 +101,19 @@ void Baseline::require_comparable(const Result& measurement, const ModelFacts& s
   if (!differences.empty())
     refuse(path_, fmt::format("cannot be compared with this run: {}", fmt::join(differences, "; ")),
            "Compare runs of one text, convention and source, or make the baseline again");
+}
+
+// What is read of it once everything was scored.
+void Baseline::require_figures() const {
+  static_cast<void>(json_.at("errors").at("clusters").get<std::int64_t>());
+  for (const Json& each : json_.at("models")) {
+    static_cast<void>(each.at("name").get<std::string>());
+    static_cast<void>(each.at("weights_sha256"));
+    static_cast<void>(each.at("nats_per_token").at("value").get<double>());
+    if (each.at("role") != "model") continue;
+    static_cast<void>(each.at("difference").at("value").get<double>());
+    static_cast<void>(each.at("difference").at("standard_error"));
+  }
 }
 
 const Json* Baseline::model(std::string_view name) const {
@@ -151,6 +170,8 @@ std::optional<Baseline::Change> Baseline::change_of(std::string_view name, const
                      .clusters = std::min(std::ssize(clusters.ends),
                                           json_.at("errors").at("clusters").get<std::ptrdiff_t>()),
                      .observations = std::ssize(scores.nats)};
+  const auto clusters_then = static_cast<double>(change.estimate.clusters);
+  change.estimate.degrees = std::max(1., std::min(effective_clusters(clusters.ends), clusters_then) - 1);
   if (difference.error && figure.at("standard_error").is_number())
     change.estimate.standard_error = std::hypot(*difference.error, figure.at("standard_error").get<double>());
   return change;

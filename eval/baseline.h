@@ -40,6 +40,7 @@ class Baseline {
   BaselineFacts facts() const;
 
  private:
+  void require_figures() const;  // a Json::exception for what lacks
   const Json* model(std::string_view name) const;
   std::vector<double> nats_of(std::string_view name, std::size_t tokens) const;
 

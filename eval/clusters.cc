@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/base/error.h"
+#include "core/base/statistics.h"
 #include "eval/text.h"
 
 namespace regroup::eval {
@@ -51,9 +52,10 @@ std::vector<std::int64_t> block_ends(std::span<const data::Window> windows) {
   return ends;
 }
 
-std::string tail(std::int64_t clusters) {
-  if (clusters < 2) return "too little text to claim an error.";
-  return fmt::format("Student's t with {} degree{} of freedom.", clusters - 1, clusters == 2 ? "" : "s");
+std::string tail(std::span<const std::int64_t> ends) {
+  if (ends.size() < 2) return "too little text to claim an error.";
+  const std::string degrees = fmt::format("{:.0f}", std::max(1., effective_clusters(ends) - 1));
+  return fmt::format("Student's t with {} degree{} of freedom.", degrees, degrees == "1" ? "" : "s");
 }
 
 }  // namespace
@@ -64,20 +66,20 @@ Clusters choose_clusters(std::span<const data::Window> windows,
   std::vector<std::int64_t> documents = document_ends(windows, document_starts);
   const std::int64_t count = std::ssize(documents), scored = documents.back();
   const auto largest = static_cast<double>(largest_cluster(documents)) / static_cast<double>(scored);
-  if (count >= kEnoughDocuments && largest <= kLargestShare)
-    return {.ends = std::move(documents),
-            .unit = "document",
-            .summary = fmt::format("Errors cluster by document ({}); {}", grouped(count), tail(count))};
+  if (count >= kEnoughDocuments && largest <= kLargestShare) {
+    const std::string summary =
+        fmt::format("Errors cluster by document ({}); {}", grouped(count), tail(documents));
+    return {.ends = std::move(documents), .unit = "document", .summary = summary};
+  }
   const std::string why = count >= kEnoughDocuments
                               ? fmt::format("one document holds {:.0f}% of the tokens", 100 * largest)
                               : fmt::format("the text has {} document{}", count, count == 1 ? "" : "s");
   std::vector<std::int64_t> blocks = block_ends(windows);
   const std::int64_t number = std::ssize(blocks);
-  return {.ends = std::move(blocks),
-          .unit = "block",
-          .summary = fmt::format(
-              "Errors cluster by block, because {}: {} run{} of whole windows, about {} tokens each; {}", why,
-              number, number == 1 ? "" : "s", grouped(scored / number), tail(number))};
+  const std::string summary =
+      fmt::format("Errors cluster by block, because {}: {} run{} of whole windows, about {} tokens each; {}",
+                  why, number, number == 1 ? "" : "s", grouped(scored / number), tail(blocks));
+  return {.ends = std::move(blocks), .unit = "block", .summary = summary};
 }
 
 }  // namespace regroup::eval

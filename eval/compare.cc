@@ -90,10 +90,13 @@ Measure per_unit(Measure nats, const Result& result, std::int64_t units, Transfo
 }
 
 void describe_text(const Measure& nats, const Result& result, ModelResult& model) {
-  const auto figure = [&](std::int64_t units, Transform transform) {
-    return figure_of(per_unit(nats, result, units, transform), result.confidence);
+  // None beyond what a number can be: a text without spaces is one word.
+  const auto figure = [&](std::int64_t units, Transform transform) -> std::optional<Figure> {
+    const Figure each = figure_of(per_unit(nats, result, units, transform), result.confidence);
+    const bool finite = std::isfinite(each.value) && (!each.interval || std::isfinite(each.interval->high));
+    return finite ? std::optional(each) : std::nullopt;
   };
-  model.bits_per_byte = scaled(figure(result.text_bytes, Transform::kNone), 1 / std::log(2.));
+  model.bits_per_byte = scaled(figure(result.text_bytes, Transform::kNone).value(), 1 / std::log(2.));
   model.byte_perplexity = figure(result.text_bytes, Transform::kExponential);
   if (result.text_words > 0) model.word_perplexity = figure(result.text_words, Transform::kExponential);
 }

@@ -53,13 +53,16 @@ struct Options {
 inline constexpr std::int64_t kLargestDefaultWindow = 2048;
 inline constexpr std::int64_t kTokensAtATime = 4096;
 
-// Scores, compares, and writes the outputs. UserError before any weight is read for: outputs that exist,
-// models of another vocabulary or tokenizer than the source's, a window beyond a model's positions, data that
-// cannot be read, a model of which no layer fits into memory.
+// Scores, compares, and writes the outputs; Result::not_written has those that could not be. UserError before
+// any weight is read for: outputs that exist, models of another vocabulary or tokenizer than the source's, a
+// window beyond a model's positions, data that cannot be read, a model of which no layer fits into memory.
 Result evaluate(const Options& options);
 
 // What a person sees on the terminal: the table, the findings, and how they were measured.
 std::string terminal_text(const Result& result);
+
+// UserError naming the outputs that could not be written: for when the rest was shown.
+void require_written(const Result& result);
 
 // 0 within budget or no gate, 1 beyond it, 4 cannot tell.
 int exit_code(const Result& result);

@@ -1,5 +1,6 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
@@ -88,6 +89,13 @@ void check_subjects(const Options& options) {
   require(!options.per_example.empty(), tasks, "--per-example", "--tasks");
   require(!options.baseline.empty(), data, "--baseline", "--data");
   require(!options.lm_eval_json.empty(), data, "--lm-eval-json", "--data");
+  const Options unset;
+  require(options.data_format != unset.data_format, data, "--data-format", "--data");
+  require(options.convention != unset.convention, data, "--convention", "--data");
+  require(options.max_tokens > 0, data, "--max-tokens", "--data");
+  require(options.bootstrap > 0, data, "--bootstrap", "--data");
+  require(options.bootstrap > 0, !options.models.empty(), "--bootstrap",
+          "a model to compare with the source");
   require(!options.task_data.empty(), tasks, "--task-data", "--tasks");
   require(options.max_examples > 0, tasks, "--max-examples", "--tasks");
 }
@@ -144,19 +152,34 @@ void check_options(const Options& options) {
                      .found = fmt::format("{}", options.confidence)});
 }
 
-void write_outputs(const Options& options, const Result& result, std::span<const Scores> scores,
-                   const std::string& example_lines) {
+// All that can be written; what cannot is said in `result`.
+void write_outputs(const Options& options, std::span<const Scores> scores, const std::string& example_lines,
+                   Result& result) {
+  const auto write = [&](const fs::path& path, const auto& content) {
+    if (path.empty()) return;
+    try {
+      write_output_file(path, content(), options.overwrite);
+    } catch (const UserError& error) {
+      result.not_written.emplace_back(error.what());
+    }
+  };
   std::vector<std::vector<double>> nats;
   for (const Scores& each : scores) nats.push_back(each.nats);
-  if (!options.per_token.empty()) write_output_file(options.per_token, npy_bytes(nats), options.overwrite);
-  if (!options.per_example.empty()) write_output_file(options.per_example, example_lines, options.overwrite);
-  if (!options.json.empty()) write_output_file(options.json, to_text(report_json(result)), options.overwrite);
-  if (!options.markdown.empty())
-    write_output_file(options.markdown, report_markdown(result), options.overwrite);
-  if (!options.junit.empty()) write_output_file(options.junit, report_junit(result), options.overwrite);
-  if (!options.lm_eval_json.empty())
-    write_output_file(options.lm_eval_json, to_text(lm_eval_json(result)), options.overwrite);
-  if (!options.report.empty()) write_output_file(options.report, report_html(result), options.overwrite);
+  write(options.per_token, [&] { return npy_bytes(nats); });
+  write(options.per_example, [&] { return example_lines; });
+  write(options.json, [&] { return to_text(report_json(result)); });
+  write(options.markdown, [&] { return report_markdown(result); });
+  write(options.junit, [&] { return report_junit(result); });
+  write(options.lm_eval_json, [&] { return to_text(lm_eval_json(result)); });
+  write(options.report, [&] { return report_html(result); });
+}
+
+// No more windows at a time than there are.
+std::int64_t batch_of(const Options& options, const Inputs& inputs) {
+  const std::int64_t windows = std::max(std::ssize(inputs.windows), std::ssize(inputs.requests.windows));
+  const std::int64_t asked =
+      options.batch > 0 ? options.batch : std::max<std::int64_t>(1, kTokensAtATime / inputs.window);
+  return std::min(asked, windows);
 }
 
 // The files behind a name: a format may keep its data in a pair.
@@ -314,12 +337,11 @@ Result evaluate(const Options& options) {
   check_options(options);
   check_outputs(options);
   const Inputs inputs = open_inputs(options);
-  ScoreOptions score = {
-      .window = inputs.window,
-      .batch = options.batch > 0 ? options.batch : std::max<std::int64_t>(1, kTokensAtATime / inputs.window),
-      .dtype = options.dtype,
-      .device = options.device,
-      .scratch = scratch_directory(options)};
+  ScoreOptions score = {.window = inputs.window,
+                        .batch = batch_of(options, inputs),
+                        .dtype = options.dtype,
+                        .device = options.device,
+                        .scratch = scratch_directory(options)};
   Result result = describe_measurement(options, inputs, score);
   require_scored_bytes(options, result);
   score.placement = place(inputs.models,
@@ -335,8 +357,13 @@ Result evaluate(const Options& options) {
     compare_tasks(inputs.tasks, all.outcomes, result);
     example_lines = per_example_lines(inputs.tasks, all.outcomes, result);
   }
-  write_outputs(options, result, all.text, example_lines);
+  write_outputs(options, all.text, example_lines, result);
   return result;
+}
+
+void require_written(const Result& result) {
+  if (result.not_written.empty()) return;
+  throw UserError({.where = "outputs", .what = fmt::format("{}", fmt::join(result.not_written, "; "))});
 }
 
 }  // namespace regroup::eval

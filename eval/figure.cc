@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace regroup::eval {
 namespace {
@@ -47,13 +48,18 @@ double mean_of(Transform transform, double value) {
 std::optional<Interval> one_sided_bounds(const Measure& measure, double confidence) {
   const Estimate& estimate = measure.estimate;
   if (!estimate.standard_error) return std::nullopt;
-  const double width = measure.without_spread()
-                           ? unseen_share(estimate.clusters, confidence) * measure.reach
-                           : one_sided_width(estimate, confidence) * *estimate.standard_error;
+  BoundWidths widths;
+  double unit = *estimate.standard_error;
+  if (measure.without_spread()) {
+    unit = unseen_share(estimate.clusters, confidence) * measure.reach;
+    widths = {.below = 1, .above = 1};
+  } else {
+    widths = bound_widths(estimate, confidence);
+  }
   const auto end = [&](double mean) {
     return transformed(measure.transform, std::clamp(mean, measure.range.low, measure.range.high));
   };
-  return Interval{end(estimate.mean - width), end(estimate.mean + width)};
+  return Interval{end(estimate.mean - widths.below * unit), end(estimate.mean + widths.above * unit)};
 }
 
 Figure figure_of(const Measure& measure, double confidence) {
@@ -66,8 +72,10 @@ Figure figure_of(const Measure& measure, double confidence) {
 
 Figure scaled(const Figure& figure, double factor) {
   Figure result{.value = factor * figure.value};
-  if (figure.error) result.error = factor * *figure.error;
-  if (figure.interval) result.interval = {factor * figure.interval->low, factor * figure.interval->high};
+  if (figure.error) result.error = std::abs(factor) * *figure.error;
+  if (!figure.interval) return result;
+  result.interval = {factor * figure.interval->low, factor * figure.interval->high};
+  if (factor < 0) std::swap(result.interval->low, result.interval->high);
   return result;
 }
 

@@ -24,8 +24,8 @@ struct Measure {
   bool without_spread() const { return estimate.standard_error.value_or(1) < 1e-12 && reach > 0; }
 };
 
-// Each end is a bound with this confidence, within the range, transformed. As far from the mean as the error
-// and Student's t say; without a spread as far as clusters unlike all those seen can move it: a share of them
+// Each end is a bound with this confidence, within the range, transformed. As far from the mean as
+// bound_widths() say; without a spread as far as clusters unlike all those seen can move it: a share of them
 // (unseen_share()) that is off by `reach` throughout. Empty where there is no error.
 std::optional<Interval> one_sided_bounds(const Measure& measure, double confidence);
 

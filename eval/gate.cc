@@ -71,9 +71,12 @@ std::optional<std::int64_t> clusters_wanted(const Measure& measure, double margi
   return static_cast<std::int64_t>(std::ceil(std::log1p(-confidence) / std::log1p(-share)));
 }
 
-std::optional<std::int64_t> more_tokens(const Estimate& estimate, double margin, double confidence) {
+// `toward`: on which side of the mean the budget is.
+std::optional<std::int64_t> more_tokens(const Estimate& estimate, double margin, double toward,
+                                        double confidence) {
   constexpr double kPower = 0.8;
-  const double widths = one_sided_width(estimate, confidence) + normal_quantile(kPower);
+  const BoundWidths bounds = bound_widths(estimate, confidence);
+  const double widths = (toward > 0 ? bounds.above : bounds.below) + normal_quantile(kPower);
   const double times = std::pow(widths * *estimate.standard_error / margin, 2);
   const double more = (times - 1) * static_cast<double>(estimate.observations);
   if (!(more < 1e15)) return std::nullopt;
@@ -111,11 +114,12 @@ GateDecision decide(const Measure& measure, const Gate& gate) {
   } else if (at_least ? high < gate.budget : low > gate.budget) {
     decision.verdict = Verdict::kFail;
   } else {
-    const double margin = std::abs(measure.estimate.mean - mean_of(measure.transform, gate.budget));
+    const double toward = mean_of(measure.transform, gate.budget) - measure.estimate.mean,
+                 margin = std::abs(toward);
     if (measure.without_spread())
       decision.clusters_wanted = clusters_wanted(measure, margin, gate.confidence);
     else
-      decision.more_tokens = more_tokens(measure.estimate, margin, gate.confidence);
+      decision.more_tokens = more_tokens(measure.estimate, margin, toward, gate.confidence);
   }
   return decision;
 }

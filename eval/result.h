@@ -172,6 +172,8 @@ struct Result {
   std::string dtype, device, date;
   int threads = 0;
   Json options;
+
+  std::vector<std::string> not_written;  // outputs, and why
 };
 
 }  // namespace regroup::eval

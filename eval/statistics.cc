@@ -56,11 +56,6 @@ constexpr Statistic kAll[] = {
      .in_table = false},
 };
 
-bool same_model(const ModelFacts& a, const ModelFacts& b) {
-  return a.config_sha256 == b.config_sha256 && !a.weights_sha256.empty() &&
-         a.weights_sha256 == b.weights_sha256;
-}
-
 }  // namespace
 
 std::span<const Statistic> statistics() {
@@ -76,6 +71,11 @@ const Statistic& statistic(std::string_view key) {
 const Figure* find_statistic(const ModelResult& model, std::string_view key) {
   if (model.statistics.empty()) return nullptr;
   return &model.statistics[static_cast<std::size_t>(&statistic(key) - kAll)];
+}
+
+bool same_model(const ModelFacts& a, const ModelFacts& b) {
+  return a.config_sha256 == b.config_sha256 && !a.weights_sha256.empty() &&
+         a.weights_sha256 == b.weights_sha256;
 }
 
 Comparison compare_scores(const Scores& scores, const ModelFacts& model, const Scores& source,

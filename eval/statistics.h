@@ -32,6 +32,9 @@ struct Comparison {
   std::optional<Measure> since_baseline = {};  // nats per token above the same model in the baseline
 };
 
+// One and the same: config.json and weights, as far as the hash of those is known.
+bool same_model(const ModelFacts& a, const ModelFacts& b);
+
 // Of a token that was not seen it is assumed that no model is further from another than a uniform guess is
 // from a sure one: ln(vocabulary) nats.
 Comparison compare_scores(const Scores& scores, const ModelFacts& model, const Scores& source,

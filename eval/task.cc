@@ -177,6 +177,7 @@ std::string task_help() {
 
 std::filesystem::path task_file(const std::string& word, const std::filesystem::path& directory) {
   const std::size_t equals = word.find('=');
+  static_cast<void>(task_named(word.substr(0, equals)));
   if (equals != word.npos) return word.substr(equals + 1);
   if (!directory.empty()) return directory / (word + ".jsonl");
   throw UserError({.where = "--tasks " + word,

@@ -10,6 +10,7 @@
 #include "core/base/json.h"
 #include "eval/figure.h"
 #include "eval/gate.h"
+#include "eval/statistics.h"
 
 namespace regroup::eval {
 namespace {
@@ -54,24 +55,33 @@ std::vector<double> as_numbers(const std::vector<bool>& right) {
 TaskAccuracy accuracy_of(const std::vector<bool>& right, double confidence) {
   const std::vector<double> values = as_numbers(right);
   const Estimate estimate = clustered_mean(values, singles(values.size()));
-  return {
-      .key = {},
-      .share = {.value = estimate.mean,
-                .error = estimate.standard_error,
-                .interval = wilson_interval(std::ranges::count(right, true), std::ssize(right), confidence)}};
+  Figure share{.value = estimate.mean,
+               .interval = wilson_interval(std::ranges::count(right, true), std::ssize(right), confidence)};
+  if (estimate.standard_error.value_or(0) > 0) share.error = estimate.standard_error;
+  return {.key = {}, .share = share};
 }
 
-void compare_accuracy(const std::vector<bool>& right, const std::vector<bool>& source, double confidence,
-                      TaskAccuracy& accuracy) {
+// How much accuracy a model has lost. The source itself has lost none.
+Estimate loss_of(const TaskAccuracy& accuracy, std::int64_t examples, bool is_source) {
+  Estimate loss = loss_estimate(accuracy.worse, accuracy.better, examples);
+  if (!is_source) return loss;
+  loss.mean = 0;
+  if (loss.standard_error) loss.standard_error = 0;
+  return loss;
+}
+
+void compare_accuracy(const std::vector<bool>& right, const std::vector<bool>& source, bool is_source,
+                      double confidence, TaskAccuracy& accuracy) {
   for (std::size_t i = 0; i < right.size(); ++i) {
     accuracy.worse += source[i] && !right[i];
     accuracy.better += right[i] && !source[i];
   }
   const std::vector<double> ours = as_numbers(right), theirs = as_numbers(source);
   const Estimate paired = clustered_mean_difference(ours, theirs, singles(ours.size()));
-  const Estimate loss = loss_estimate(accuracy.worse, accuracy.better, std::ssize(right));
-  const std::optional<Interval> interval = confidence_interval(loss, confidence);
-  accuracy.difference = Figure{.value = paired.mean, .error = paired.standard_error};
+  const Measure loss = {.estimate = loss_of(accuracy, std::ssize(right), is_source), .range = {-1, 1}};
+  const std::optional<Interval> interval = figure_of(loss, confidence).interval;
+  accuracy.difference = Figure{.value = paired.mean};
+  if (is_source || paired.standard_error.value_or(0) > 0) accuracy.difference->error = paired.standard_error;
   if (interval) accuracy.difference->interval = {-interval->high, -interval->low};
   accuracy.mcnemar_p = mcnemar_p(accuracy.worse, accuracy.better);
 }
@@ -82,15 +92,17 @@ std::vector<double> first_nats(std::span<const Outcome> outcomes) {
   return nats;
 }
 
+// `source`: its outcomes; empty: these are its own. `is_source`: a model that is the source once more.
 TaskFigures figures_of(const TaskData& task, std::span<const Outcome> outcomes,
-                       std::span<const Outcome> source, double confidence) {
+                       std::span<const Outcome> source, bool is_source, double confidence) {
   TaskFigures figures;
   for (std::size_t a = 0; a < std::size(kAccuracies); ++a) {
     if (!kAccuracies[a].applies(*task.task)) continue;
     const std::vector<bool> right = right_answers(task, outcomes, a);
     TaskAccuracy accuracy = accuracy_of(right, confidence);
     accuracy.key = kAccuracies[a].key;
-    if (!source.empty()) compare_accuracy(right, right_answers(task, source, a), confidence, accuracy);
+    if (!source.empty())
+      compare_accuracy(right, right_answers(task, source, a), is_source, confidence, accuracy);
     figures.accuracies.push_back(std::move(accuracy));
   }
   if (!task.task->greedy) return figures;
@@ -105,15 +117,15 @@ TaskFigures figures_of(const TaskData& task, std::span<const Outcome> outcomes,
   return figures;
 }
 
-void decide_tasks(ModelResult& model, Result& result) {
+void decide_tasks(bool is_source, ModelResult& model, Result& result) {
   for (std::size_t t = 0; t < model.tasks.size(); ++t)
     for (const Gate& gate : result.gates) {
       if (!kind_of(gate).of_tasks() || gate.task != result.tasks[t].name) continue;
       const TaskAccuracy& accuracy = model.tasks[t].accuracies.front();
-      Estimate points = loss_estimate(accuracy.worse, accuracy.better, result.tasks[t].examples);
+      Estimate points = loss_of(accuracy, result.tasks[t].examples, is_source);
       points.mean *= 100;
       if (points.standard_error) *points.standard_error *= 100;
-      model.gates.push_back(decide({.estimate = points}, gate));
+      model.gates.push_back(decide({.estimate = points, .range = {-100, 100}}, gate));
       result.verdict = std::max(result.verdict.value_or(Verdict::kPass), model.gates.back().verdict);
     }
 }
@@ -137,7 +149,10 @@ double mcnemar_p(std::int64_t worse, std::int64_t better) {
 Estimate loss_estimate(std::int64_t worse, std::int64_t better, std::int64_t examples) {
   const double n = static_cast<double>(examples) + 2;
   const double b = static_cast<double>(worse) + 0.5, c = static_cast<double>(better) + 0.5;
-  Estimate estimate{.mean = (b - c) / n, .clusters = examples, .observations = examples};
+  Estimate estimate{.mean = (b - c) / n,
+                    .clusters = examples,
+                    .observations = examples,
+                    .degrees = static_cast<double>(examples - 1)};
   if (examples > 1) estimate.standard_error = std::sqrt((b + c) - (b - c) * (b - c) / n) / n;
   return estimate;
 }
@@ -146,12 +161,13 @@ void compare_tasks(std::span<const TaskData> tasks, std::span<const TaskOutcomes
   check(outcomes.size() == result.models.size(), "outcomes for each model");
   for (std::size_t m = 0; m < outcomes.size(); ++m) {
     ModelResult& model = result.models[m];
+    const bool is_source = same_model(model.facts, result.models.front().facts);
     for (std::size_t t = 0; t < tasks.size(); ++t)
       model.tasks.push_back(
           figures_of(tasks[t], outcomes[m][t],
                      m == 0 ? std::span<const Outcome>() : std::span<const Outcome>(outcomes.front()[t]),
-                     result.confidence));
-    if (m > 0) decide_tasks(model, result);
+                     is_source, result.confidence));
+    if (m > 0) decide_tasks(is_source, model, result);
   }
 }
 

@@ -96,7 +96,7 @@ std::vector<std::string> task_sentences(const ModelResult& model, const Result& 
     }
     Figure size = scaled(*accuracy.difference, 100);
     const bool lower = size.value < 0;
-    size.value = std::abs(size.value);
+    if (lower) size = scaled(size, -1);
     sentences.push_back(fmt::format(
         "{}accuracy {} points {} than the source's; {} of {} examples got worse, {} better (McNemar's exact "
         "test: p = {}).",

@@ -44,10 +44,25 @@ Estimate estimate_mean(std::int64_t size, std::span<const std::int64_t> ends, co
   Estimate estimate{
       .mean = total.value() / n, .clusters = static_cast<std::int64_t>(ends.size()), .observations = size};
   if (ends.size() < 2) return estimate;
-  Sum squares;
-  for (std::size_t c = 0; c < sums.size(); ++c) squares.add(std::pow(sums[c] - estimate.mean * counts[c], 2));
-  estimate.standard_error = std::sqrt(clusters / (clusters - 1) * squares.value()) / n;
+  Sum squares, cubes;
+  for (std::size_t c = 0; c < sums.size(); ++c) {
+    const double apart = (sums[c] - estimate.mean * counts[c]) / (n - counts[c]);
+    squares.add(apart * apart);
+    cubes.add(apart * apart * apart);
+  }
+  estimate.standard_error = std::sqrt((clusters - 1) / clusters * squares.value());
+  estimate.degrees = std::max(1., effective_clusters(ends) - 1);
+  if (squares.value() > 0)
+    estimate.skewness = std::sqrt(clusters) * cubes.value() / std::pow(squares.value(), 1.5);
   return estimate;
+}
+
+// Where t is so many standard errors from the mean, whose distribution has the skewness of C draws: the
+// inverse of Hall's transformation, which makes the ratio of the error to its estimate symmetric.
+double halls_bound(const Estimate& estimate, double t) {
+  const double a = estimate.skewness / std::sqrt(static_cast<double>(estimate.clusters));
+  if (std::abs(a) < 1e-6) return t;
+  return 3 / a * (std::cbrt(1 + a * t - a * a / 6) - 1);
 }
 
 }  // namespace
@@ -83,15 +98,27 @@ double quantile_of_sorted(std::span<const double> sorted, double probability) {
   return sorted[below] + (at - static_cast<double>(below)) * (sorted[above] - sorted[below]);
 }
 
-double one_sided_width(const Estimate& estimate, double confidence) {
-  check(estimate.clusters >= 2, "an interval needs two clusters");
-  return student_t_quantile(confidence, static_cast<double>(estimate.clusters - 1));
+double effective_clusters(std::span<const std::int64_t> ends) {
+  double squares = 0;
+  std::int64_t begin = 0;
+  for (const std::int64_t end : ends) {
+    squares += std::pow(static_cast<double>(end - begin), 2);
+    begin = end;
+  }
+  return std::pow(static_cast<double>(ends.back()), 2) / squares;
+}
+
+BoundWidths bound_widths(const Estimate& estimate, double confidence) {
+  check(estimate.clusters >= 2 && estimate.degrees > 0, "an interval needs two clusters");
+  const double t = student_t_quantile(confidence, estimate.degrees);
+  return {.below = std::max(t, halls_bound(estimate, t)), .above = std::max(t, -halls_bound(estimate, -t))};
 }
 
 std::optional<Interval> confidence_interval(const Estimate& estimate, double confidence) {
   if (!estimate.standard_error) return std::nullopt;
-  const double width = one_sided_width(estimate, (1 + confidence) / 2) * *estimate.standard_error;
-  return Interval{estimate.mean - width, estimate.mean + width};
+  const BoundWidths widths = bound_widths(estimate, (1 + confidence) / 2);
+  return Interval{estimate.mean - widths.below * *estimate.standard_error,
+                  estimate.mean + widths.above * *estimate.standard_error};
 }
 
 }  // namespace regroup

@@ -2,13 +2,18 @@
 // clusters are taken as independent. Treating tokens as independent would claim errors several times too
 // small.
 //
-// With S_c the sum and n_c the number of observations in cluster c of C, the mean is the ratio of two totals
-// over clusters, r = sum S_c / sum n_c, and its variance is that of the linearised ratio:
+// With S_c the sum and n_c the number of observations in cluster c of C, N = sum n_c, the mean is the ratio
+// of two totals over clusters, r = sum S_c / N. What leaving a cluster out does to it is d_c = (r n_c - S_c)
+// / (N - n_c), and its variance is the jackknife's:
 //
-//   se^2 = C/(C-1) * sum (S_c - r n_c)^2 / (sum n_c)^2
+//   se^2 = (C-1)/C * sum d_c^2
 //
-// (Cochran 1977, Sampling Techniques, on ratio estimators; Cameron & Miller 2015, A Practitioner's Guide to
-// Cluster-Robust Inference, who also give Student's t with C-1 degrees of freedom for few clusters).
+// which for equal clusters is the textbook's, and does not forgive a large cluster that it draws the mean to
+// itself (Cochran 1977, Sampling Techniques, on ratio estimators; Cameron & Miller 2015, A Practitioner's
+// Guide to Cluster-Robust Inference). Bounds are Student's t with N^2 / sum n_c^2 - 1 degrees of freedom: C -
+// 1 for equal clusters, fewer, at least 1, for unequal ones. Where the d_c are skewed, so is the mean, and
+// t's bound on the long side is passed too often: there Hall's bound (Hall 1992, On the Removal of Skewness
+// by Transformation) is the farther one, and is taken.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +30,8 @@ struct Estimate {
   double mean = 0;
   std::optional<double> standard_error = {};  // none with fewer than two clusters: nothing can be said
   std::int64_t clusters = 0, observations = 0;
+  double degrees = 0;   // of freedom
+  double skewness = 0;  // of what leaving a cluster out does, turned so that it is that of the values
 };
 
 // The mean of `values`, at least one, whose cluster c is [ends[c-1], ends[c]); `ends` is strictly ascending
@@ -48,10 +55,17 @@ double unseen_share(std::int64_t clusters, double confidence);
 // Of values in ascending order, at least one: linear interpolation between order statistics, numpy's default.
 double quantile_of_sorted(std::span<const double> sorted, double probability);
 
-// How many standard errors a one-sided bound of this confidence is away from the mean: t with C-1 degrees.
-double one_sided_width(const Estimate& estimate, double confidence);
+// N^2 / sum n_c^2: as many equal clusters would bear as much. `ends` as for clustered_mean().
+double effective_clusters(std::span<const std::int64_t> ends);
 
-// Two-sided interval for the mean: both ends at one_sided_width((1 + confidence) / 2). Empty without an
+// How many standard errors one-sided bounds of this confidence are below and above the mean: Student's t, or
+// Hall's where that is farther. Two clusters or more.
+struct BoundWidths {
+  double below = 0, above = 0;
+};
+BoundWidths bound_widths(const Estimate& estimate, double confidence);
+
+// Two-sided interval for the mean: both ends at bound_widths((1 + confidence) / 2). Empty without an
 // error.
 std::optional<Interval> confidence_interval(const Estimate& estimate, double confidence);
 

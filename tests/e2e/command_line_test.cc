@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/base/json.h"
+#include "core/base/output_file.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/program.h"
 
@@ -55,6 +56,15 @@ TEST(CommandLine, RefusesWhatItDoesNotKnow) {
   EXPECT_CONTAINS(refused({"convert", kDemo, "--kv-heads", "2", "--device", "abacus", "--plan"}), "abacus");
 }
 
+// A list before them takes no words that positional arguments need.
+TEST(CommandLine, PositionalArgumentsMayComeLast) {
+  const std::string text = std::string(REGROUP_SOURCE_DIR) + "/tests/goldens/eval/text.txt";
+  const Ran ran = run_program({"eval", "--window", "64", "--data", text, kDemo});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_CONTAINS(ran.out, "kjv-mha (source)");
+  EXPECT_CONTAINS(refused({"eval", "--data", text, kDemo, "--window", "64"}), "--data took 2 words");
+}
+
 TEST(CommandLine, RefusesADirectoryThatIsNoModel) {
   const TempDir folder;
   EXPECT_CONTAINS(refused({"inspect", folder / "nothing"}), "nothing");
@@ -94,6 +104,25 @@ TEST(ConfigFile, AnUnknownKeyIsNamed) {
   write_text(folder / "bad.toml", "kv-heads = \"many\"\n");
   EXPECT_CONTAINS(refused({"convert", kDemo, "out", "--config", folder / "bad.toml"}), "many");
   EXPECT_CONTAINS(refused({"convert", kDemo, "out", "--config", folder / "none.toml"}), "none.toml");
+}
+
+TEST(ConfigFile, ASwitchIsTrueOrFalse) {
+  const TempDir folder;
+  for (const char* line : {"quiet = []", "quiet = 3", "quiet = [true, false]"}) {
+    write_output_file(folder / "c.toml", std::string_view(line), true);
+    EXPECT_CONTAINS(refused({"inspect", kDemo, "--config", folder / "c.toml"}), "quiet is a switch") << line;
+  }
+}
+
+TEST(ConfigFile, AFlagBeatsWhatItExcludes) {
+  const TempDir folder;
+  write_text(folder / "c.toml", "fraction = 0.01\n");
+  const std::vector<std::string> words = {"uptrain",      kDemo,      "--out",
+                                          folder / "out", "--config", folder / "c.toml"};
+  std::vector<std::string> with_steps = words;
+  with_steps.insert(with_steps.end(), {"--steps", "3"});
+  EXPECT_CONTAINS(refused(with_steps), "missing --data");  // after the budget was taken
+  EXPECT_CONTAINS(refused({"uptrain", kDemo, "--steps", "3", "--tokens", "9"}), "excludes");
 }
 
 TEST(ConfigFile, EveryShippedOneIsAccepted) {

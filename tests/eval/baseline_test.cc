@@ -164,6 +164,23 @@ TEST_F(Since, RefusesWhatIsNoReport) {
       "has no model of that name: expected one of a, found b");
 }
 
+// Before anything is scored, not after; and whatever is wrong with it.
+TEST_F(Since, RefusesWhatIsDamaged) {
+  const auto written = [&](const std::function<void(Json&)>& change) {
+    Json json = read_json(write_earlier(noisy_nats(0.1), false));
+    change(json);
+    write_output_file(folder_ / "earlier.json", to_text(json), true);
+    return refusal(sample_result(noisy_nats(0), clusters_));
+  };
+  EXPECT_CONTAINS(written([](Json& json) { json["format"] = 5; }), "not the result of an evaluation");
+  EXPECT_CONTAINS(written([](Json& json) { json["format_version"] = "3"; }), "older than version 2");
+  EXPECT_CONTAINS(written([](Json& json) { json["models"][1].erase("difference"); }), "lacks what");
+  EXPECT_CONTAINS(written([](Json& json) { json["models"][1]["difference"]["value"] = Json(); }),
+                  "lacks what");
+  EXPECT_CONTAINS(written([](Json& json) { json["errors"].erase("clusters"); }), "lacks what");
+  EXPECT_CONTAINS(written([](Json& json) { json["arithmetic"]["dtype"] = "bf16"; }), "the --dtype was bf16");
+}
+
 TEST_F(Since, IsInEveryReport) {
   const Nats before = noisy_nats(0.1);
   write_earlier(before, true);

@@ -116,7 +116,11 @@ TEST(Statistics, QuantilesInterpolate) {
 
 // Of nats; ratio() is of their exponential.
 Measure estimate(double mean, double error, std::int64_t clusters = 41) {
-  return {.estimate = {.mean = mean, .standard_error = error, .clusters = clusters, .observations = 10000}};
+  return {.estimate = {.mean = mean,
+                       .standard_error = error,
+                       .clusters = clusters,
+                       .observations = 10000,
+                       .degrees = static_cast<double>(clusters - 1)}};
 }
 
 Measure ratio(double mean, double error) {

@@ -255,6 +255,35 @@ TEST_F(Evaluate, ResamplesAsOftenAsAsked) {
             result.models[1].resampled[0].interval.low);
 }
 
+TEST_F(Evaluate, AnOutputThatCannotBeWrittenCostsNoOther) {
+  options_.per_token =
+      folder_ / std::string(255, 'n');  // with no room for the name it has while it is written
+  options_.json = folder_ / "kept.json";
+  const Result result = evaluate(options_);
+  EXPECT_EQ(read_json(options_.json)["models"].size(), 2);
+  ASSERT_EQ(result.not_written.size(), 1);
+  EXPECT_CONTAINS(user_error_of([&] { require_written(result); }), "nnnn");
+}
+
+TEST_F(Evaluate, RefusesWhatWouldDoNothing) {
+  options_.bootstrap = 2000;
+  options_.models.clear();
+  EXPECT_CONTAINS(refusal(), "--bootstrap: needs a model to compare");
+  options_.bootstrap = 0;
+  options_.data.clear();
+  options_.tasks = {"piqa=" + (folder_ / "piqa.jsonl").string()};
+  options_.max_tokens = 5;
+  EXPECT_CONTAINS(refusal(), "--max-tokens: needs --data");
+  options_.max_tokens = 0;
+  options_.convention = "gptq";
+  EXPECT_CONTAINS(refusal(), "--convention: needs --data");
+}
+
+TEST_F(Evaluate, TakesNoMoreWindowsAtATimeThanThereAre) {
+  options_.batch = std::int64_t{1} << 40;
+  EXPECT_EQ(evaluate(options_).batch, 13);
+}
+
 TEST_F(Evaluate, RefusesComparisonsThatMeanNothing) {
   options_.bootstrap = 10;
   EXPECT_CONTAINS(refusal(), "--bootstrap: too few resamples");

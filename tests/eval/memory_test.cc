@@ -19,7 +19,7 @@ class Memory : public Evaluate {
 };
 
 TEST_F(Memory, RefusesWhatDoesNotFitIntoMemory) {
-  options_.batch = std::int64_t{1} << 40;
+  options_.memory = 1;
   EXPECT_CONTAINS(refusal(), "does not fit into the memory of cpu");
 }
 

@@ -9,6 +9,7 @@
 
 #include "core/base/file.h"
 #include "core/base/json.h"
+#include "eval/gate.h"
 #include "eval/report.h"
 #include "tests/eval/full_result.h"
 
@@ -44,6 +45,18 @@ TEST(Schema, HoldsOfEveryReport) {
   EXPECT_EQ(complaint(report_json(sample_result(scores_of({{1, 2}, {1, 2}}), equal_clusters(2, 1),
                                                 {Gate{1, 0.9}}, with_options))),
             "");
+}
+
+TEST(Schema, HoldsOfEveryGate) {
+  for (std::size_t kind = 0; kind < gate_kinds().size(); ++kind) {
+    Result result = full_result();
+    result.gates = {{.budget = 1, .confidence = 0.95, .kind = kind}};
+    if (kind_of(result.gates[0]).of_tasks()) result.gates[0].task = std::string("piqa");
+    GateDecision decision;
+    decision.verdict = result.verdict.value();
+    for (std::size_t m = 1; m < result.models.size(); ++m) result.models[m].gates = {decision};
+    EXPECT_EQ(complaint(report_json(result)), "") << gate_kinds()[kind].key;
+  }
 }
 
 TEST(Schema, RefusesWhatIsNoReport) {

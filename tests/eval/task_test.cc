@@ -69,7 +69,8 @@ TEST(TaskParity, FiguresAreThoseOfLmEval) {
     const Json& theirs = expected[result.tasks[t].name];
     for (const TaskAccuracy& accuracy : result.models[0].tasks[t].accuracies) {
       EXPECT_NEAR(accuracy.share.value, theirs[accuracy.key + ",none"].get<double>(), 1e-12);
-      EXPECT_NEAR(accuracy.share.error.value(), theirs[accuracy.key + "_stderr,none"].get<double>(), 1e-9);
+      EXPECT_NEAR(accuracy.share.error.value_or(0), theirs[accuracy.key + "_stderr,none"].get<double>(),
+                  1e-9);
     }
     EXPECT_EQ(result.models[0].tasks[t].accuracies.size(), theirs.contains("acc_norm,none") ? 2u : 1u);
     const auto& perplexity = result.models[0].tasks[t].perplexity;
@@ -157,15 +158,16 @@ TEST(TaskStatistics, AreThoseOfTheirPapers) {
 }
 
 // A source that is right on the first `right` of 400 examples, and a model that gets the first `worse` of
-// them wrong and `better` of the others right; with a text or without.
+// them wrong and `better` of the others right; with a text or without; perhaps the source once more.
 Result result_with_tasks(std::size_t right, std::size_t worse, std::size_t better,
-                         std::optional<double> budget, bool with_text = false) {
+                         std::optional<double> budget, bool with_text = false, std::size_t examples = 400,
+                         bool same = false) {
   TaskData piqa{.task = &tasks()[1], .path = "piqa.jsonl", .examples = {}};
   TaskOutcomes source(1), model(1);
   const auto answer = [](bool correct) {
     return Outcome{.nats = {1, 2}, .chosen = correct ? 0u : 1u, .chosen_per_character = 0};
   };
-  for (std::size_t i = 0; i < 400; ++i) {
+  for (std::size_t i = 0; i < examples; ++i) {
     piqa.examples.push_back({.choices = {{"a", "b"}, {"a", "c"}}, .gold = 0});
     source[0].push_back(answer(i < right));
     model[0].push_back(answer(i < right ? i >= worse : i < right + better));
@@ -179,7 +181,9 @@ Result result_with_tasks(std::size_t right, std::size_t worse, std::size_t bette
     for (ModelResult& each : result.models)
       each = {.facts = each.facts, .load_seconds = each.load_seconds, .score_seconds = each.score_seconds};
   }
-  result.tasks = {{"piqa", "Two ways.", 400}};
+  if (same)
+    for (ModelResult& each : result.models) each.facts.weights_sha256 = std::string(64, 'a');
+  result.tasks = {{"piqa", "Two ways.", static_cast<std::int64_t>(examples)}};
   result.task_files = {{"piqa.jsonl", 10, std::string(64, 'e')}};
   const auto kind = std::ranges::find(gate_kinds(), std::string_view("max_task_drop"), &GateKind::key);
   if (budget)
@@ -216,6 +220,21 @@ TEST(TaskGate, DecidesEachTaskInPoints) {
   EXPECT_EQ(exit_code(result_with_tasks(300, 0, 0, 0.1)), 4);  // 400 examples cannot show so little
   EXPECT_EQ(exit_code(result_with_tasks(300, 0, 40, 0)), 0);
   EXPECT_EQ(exit_code(result_with_tasks(300, 40, 0, {})), 0);
+}
+
+// However few the examples; and a model that is the source has lost nothing.
+TEST(TaskGate, StaysWithinWhatAccuracyCanBe) {
+  const Result few = result_with_tasks(1, 1, 0, 5, false, 2);
+  const Interval bounds = few.models[1].gates.front().bounds.value();
+  EXPECT_EQ(bounds.low, -100);
+  EXPECT_EQ(bounds.high, 100);
+  EXPECT_GE(few.models[1].tasks[0].accuracies[0].difference->interval->low, -1);
+  EXPECT_EQ(few.models[1].tasks[0].accuracies[0].share.error,
+            std::nullopt);  // none of two: not "0.00 ± 0.00"
+  EXPECT_EQ(exit_code(result_with_tasks(300, 0, 0, 0)), 4);
+  const Result same = result_with_tasks(300, 0, 0, 0, false, 400, true);
+  EXPECT_EQ(exit_code(same), 0);
+  EXPECT_EQ(same.models[1].tasks[0].accuracies[0].difference->interval->low, 0);
 }
 
 TEST(TaskReports, EveryOutputSaysWhatChanged) {

@@ -118,7 +118,7 @@ def compare(name, ours, theirs, summary, report, arguments):
         for key in keys:
             if mine[key] != its[key]:
                 (ties if is_tie(mine, its, key, arguments.tie) else wrong).append((key, index))
-    errors = [abs(report[key]["share"]["standard_error"] - summary[f"{key}_stderr,none"]) for key in keys]
+    errors = [abs((report[key]["share"]["standard_error"] or 0) - summary[f"{key}_stderr,none"]) for key in keys]
     figures = ", ".join(f"{key} {report[key]['share']['value']:.4f} / {summary[f'{key},none']:.4f}" for key in keys)
     if "perplexity" in report:
         ratio = report["perplexity"]["value"] / summary["perplexity,none"]
