@@ -9,7 +9,7 @@ Writes into tests/goldens/tokenizer/fast:
   megabyte.json        what a megabyte of hostile Unicode is drawn from (megabyte() here, the same in the test)
   goldens.json         for every tokenizer: ids and decoded text of awkward texts, and the sha256 of the megabyte's ids
   corpora.json         sha256 of the little-endian int32 ids of every corpus under SHARED (documents as in
-                       tokenize_parity.py, nothing before them) for the tokenizers there
+                       tokenizer_digests.py, nothing before them) for the tokenizers there
 Special tokens' names in a text are text (encode_special_tokens), as in ours.
 """
 import argparse
@@ -19,7 +19,7 @@ import shutil
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from tokenize_parity import HERE, HOSTILE, digest, documents, kjv, read
+from tokenizer_digests import HERE, HOSTILE, digest, documents, kjv, read
 
 GOLDENS = os.path.join(HERE, "..", "goldens", "tokenizer", "fast")
 TOKENIZERS = ["data/tokenizers/neox20b/tokenizer.json", "models/books-mha/tokenizer.json",

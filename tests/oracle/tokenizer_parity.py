@@ -9,7 +9,7 @@ measured into a page of Markdown, below its heading "## Measured".
 
 Those of ../shared read the first 2 MB of every corpus (the test suite has the digests of whole ones), the small ones of
 tests/goldens/tokenizer the first 200 kB. T5's unigram model is asked word by word, and where two segmentations have the same score both
-orders count as one (tokenize_parity.py says why).
+orders count as one (tokenizer_digests.py says why).
 """
 import argparse
 import collections
@@ -30,7 +30,7 @@ import sentencepiece
 import tokenizers
 
 from fast_tokenizers import MEGABYTE, ids_of, megabyte, open_reference
-from tokenize_parity import is_unigram, read
+from tokenizer_digests import is_unigram, read
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SHARED, GOLDENS = ROOT.parent / "shared", ROOT / "tests/goldens/tokenizer"

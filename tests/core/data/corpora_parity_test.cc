@@ -1,4 +1,4 @@
-// The ids of whole corpora against the reference libraries' (tests/oracle/tokenize_parity.py,
+// The ids of whole corpora against the reference libraries' (tests/oracle/tokenizer_digests.py,
 // fast_tokenizers.py).
 #include <gtest/gtest.h>
 

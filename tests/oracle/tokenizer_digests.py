@@ -1,6 +1,6 @@
 """Goldens of the tokenizer tests, made by the reference library (PyPI sentencepiece), and a comparison with HF.
 
-usage: python tests/oracle/tokenize_parity.py [--shared ../shared] [--hf]
+usage: python tests/oracle/tokenizer_digests.py [--shared ../shared] [--hf]
 needs: pip install sentencepiece (and transformers for --hf)
 
 Writes into tests/goldens/tokenizer:
@@ -199,7 +199,7 @@ def main():
     train_models()
     hostile()
     write("provenance.json", {"sentencepiece": spm.__version__, "python": sys.version.split()[0],
-                              "command": "python tests/oracle/tokenize_parity.py",
+                              "command": "python tests/oracle/tokenizer_digests.py",
                               "text of the models": "Debian bible-kjv, gen1:1-exo40:38, without references"})
     corpora(arguments.shared)
 
