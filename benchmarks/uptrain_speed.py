@@ -2,7 +2,7 @@
 """Training speed of `regroup uptrain` beside HF transformers + PyTorch: same model, batch, precision and threads,
 in turns within one run, because neighbours and clock rates change from minute to minute.
 
-HF's side: SDPA attention, bf16 autocast over fp32 weights, fused AdamW, gradient clipping.
+HF's side: SDPA attention, fused AdamW, gradient clipping; in bf16, autocast over fp32 weights.
 usage: .venv/bin/python benchmarks/uptrain_speed.py [--model DIR] [--results DIR]      (needs transformers)
 """
 import argparse
@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+import machine
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -29,6 +31,7 @@ def arguments():
     parser.add_argument("--steps", type=int, default=5, help="a turn, the first one not counted")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--precision", choices=["bf16", "fp32"], default="bf16" if "bf16" in " ".join(machine.cpu()[1]) else "fp32")
     parser.add_argument("--compile", action="store_true", help="a third side: the same HF step under torch.compile")
     parser.add_argument("--results", type=pathlib.Path, help="write a record of the run into this folder")
     parser.add_argument("--hf-turn", choices=["eager", "compile"], help=argparse.SUPPRESS)
@@ -48,7 +51,7 @@ def hf_turn(args):
     seconds = []
     for _ in range(args.steps + (1 if args.hf_turn == "compile" else 0)):
         start = time.perf_counter()
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=args.precision == "bf16"):
             logits = forward(input_ids=tokens[:, :-1], use_cache=False).logits
             loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), tokens[:, 1:].flatten())
         loss.backward()
@@ -62,7 +65,7 @@ def hf_turn(args):
 
 def their_seconds(args, kind):
     command = [sys.executable, __file__, "--hf-turn", kind]
-    for name in ("model", "sequence-length", "windows", "steps", "threads"):
+    for name in ("model", "sequence-length", "windows", "steps", "threads", "precision"):
         command += [f"--{name}", str(getattr(args, name.replace("-", "_")))]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(run.stdout.splitlines()[-1])
@@ -75,24 +78,9 @@ def our_seconds(args):
             [args.program, "uptrain", args.model, "--data", args.data, "--out", out, "--steps", str(args.steps),
              "--sequence-length", str(args.sequence_length),
              "--batch-tokens", str(args.windows * args.sequence_length), "--save-every", "1000000",
-             "--threads", str(args.threads), "--quiet"], check=True, stdout=subprocess.DEVNULL)
+             "--threads", str(args.threads), "--precision", args.precision, "--quiet"], check=True, stdout=subprocess.DEVNULL)
         lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
         return [line["seconds"] for line in lines[1:]]
-
-
-def gemm_peak(threads):
-    """bf16 FLOP/s of square products, the best of several."""
-    import torch
-
-    torch.set_num_threads(threads)
-    best = 0.0
-    for n in (1024, 2048):
-        a, b = torch.full((n, n), 0.5).bfloat16(), torch.full((n, n), 0.25).bfloat16()
-        for _ in range(10):
-            start = time.perf_counter()
-            a @ b
-            best = max(best, 2 * n**3 / (time.perf_counter() - start))
-    return best
 
 
 def flops_per_token(model, length):
@@ -112,14 +100,15 @@ def main():
     import torch
     import transformers
 
+    torch.set_num_threads(args.threads)
     sides = {"regroup uptrain": lambda: our_seconds(args),
-             "HF transformers, SDPA, bf16 autocast": lambda: their_seconds(args, "eager")}
+             "HF transformers, SDPA": lambda: their_seconds(args, "eager")}
     if args.compile:
         sides["HF transformers under torch.compile"] = lambda: their_seconds(args, "compile")
     seconds = {name: [] for name in sides}
     peak = 0.0
     for _ in range(args.turns):
-        peak = max(peak, gemm_peak(args.threads))
+        peak = max(peak, machine.gemm_peak("bfloat16" if args.precision == "bf16" else "float32"))
         for name, measure in sides.items():
             seconds[name].append(statistics.median(measure()))
     tokens = args.windows * args.sequence_length
@@ -128,9 +117,9 @@ def main():
     version = subprocess.run([args.program, "--version"], capture_output=True, text=True, check=True).stdout.strip()
     lines = [f"# Training speed, {datetime.date.today()}", "",
              f"{args.model.name}, {args.windows} x {args.sequence_length} tokens a step, {args.threads} threads, "
-             f"{args.turns} turns of {args.steps - 1} counted steps; medians of turns.", "", "```", version,
+             f"{args.precision}, {args.turns} turns of {args.steps - 1} counted steps; medians of turns.", "", "```", version,
              f"torch {torch.__version__}, transformers {transformers.__version__}, Python {platform.python_version()}",
-             f"bf16 GEMM peak in this run: {peak / 1e9:.0f} GFLOP/s", "```", "",
+             f"{args.precision} GEMM peak in this run: {peak / 1e9:.0f} GFLOP/s; {', '.join(machine.cpu()[1])}", "```", "",
              "| | tokens/s | MFU | ours is faster by, turn by turn |", "|---|---|---|---|"]
     for name, turns in rates.items():
         rate = statistics.median(turns)

@@ -182,14 +182,6 @@ std::int64_t batch_of(const Options& options, const Inputs& inputs) {
   return std::min(asked, windows);
 }
 
-// The files behind a name: a format may keep its data in a pair.
-std::vector<fs::path> files_behind(const fs::path& path) {
-  for (const data::DataFormat& format : data::data_formats())
-    if (format.recognises != nullptr && format.outputs != nullptr && format.recognises(path))
-      return format.outputs(path);
-  return {path};
-}
-
 DataFile data_file(const fs::path& path) {
   return {path, fs::file_size(path), sha256_of_file(path)};
 }
@@ -197,7 +189,7 @@ DataFile data_file(const fs::path& path) {
 void describe_data(const Options& options, const Inputs& inputs, Result& result) {
   const Convention& rule = convention(options.convention);
   for (const fs::path& path : options.data)
-    for (const fs::path& file : files_behind(path)) result.files.push_back(data_file(file));
+    for (const fs::path& file : data::files_behind(path)) result.files.push_back(data_file(file));
   result.stream_tokens = inputs.stream_tokens;
   result.documents = inputs.documents;
   result.text_bytes = inputs.stream.text_bytes;

@@ -36,11 +36,11 @@ void require_same_tokens(const family::ModelDirectory& source, const family::Mod
   if (model.config.vocab_size != source.config.vocab_size)
     refuse("its vocabulary is not that of the source " + source.path.string(),
            fmt::format("{} ids", source.config.vocab_size), fmt::format("{}", model.config.vocab_size));
-  const std::string file = tokenizer::differing_tokenizer_file(source.path, model.path);
-  if (!file.empty())
-    refuse(fmt::format("its {} is not that of the source {}", file, source.path.string()),
-           "SHA-256 " + sha256_of_file(tokenizer::tokenizer_file(source.path, file)).substr(0, 12) + "…",
-           sha256_of_file(tokenizer::tokenizer_file(model.path, file)).substr(0, 12) + "…");
+  if (const auto files = tokenizer::differing_tokenizers(source.path, model.path))
+    refuse(fmt::format("its {} is not that of the source {}", files->b.filename().string(),
+                       source.path.string()),
+           "SHA-256 " + sha256_of_file(files->a).substr(0, 12) + "…",
+           sha256_of_file(files->b).substr(0, 12) + "…");
 }
 
 std::int64_t choose_window(const Options& options, const std::vector<family::ModelDirectory>& models) {

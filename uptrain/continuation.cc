@@ -48,6 +48,7 @@ UptrainOptions with_choices_of(const SavedState& saved, UptrainOptions options) 
   keep(options.micro_batch, "micro-batch");
   keep(options.validate_every, "validate-every");
   keep(options.lr, "lr");
+  options.recompute = options.recompute || saved.json.value("recompute", false);
   return options;
 }
 

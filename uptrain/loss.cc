@@ -47,31 +47,41 @@ PassResult divergence(const PassInput& input) {
           .divergence = loss.divergence};
 }
 
-// Mean over layers of |student - teacher|² / |teacher|² over the attention outputs of a micro-batch, times
-// its tokens. Layers do not meet: each is given what the teacher's layer is given, and passes back on its
-// own.
+// Of each window's tokens that count, Σ |student - teacher|² / Σ |teacher|² over their attention outputs,
+// times their number: [B].
+at::Tensor errors_of_windows(const at::Tensor& found_BTM, const at::Tensor& wanted_BTM,
+                             const at::Tensor& targets_BT) {
+  const at::ScalarType wide = model::accumulation_type(found_BTM.scalar_type());
+  const at::Tensor counts_BT = (targets_BT >= 0).to(wide), wanted = wanted_BTM.to(wide);
+  const auto energy_B = [&](const at::Tensor& x_BTM) { return (x_BTM.square().sum(2) * counts_BT).sum(1); };
+  constexpr double kNothing = 1e-30;  // of a window without tokens that count
+  return energy_B(found_BTM.to(wide) - wanted) / energy_B(wanted).clamp_min(kNothing) * counts_BT.sum(1);
+}
+
+// Mean over layers of the windows' errors. Layers do not meet: each is given what the teacher's layer is
+// given, and passes back on its own.
 PassResult attention_outputs(const PassInput& input) {
-  const family::ModelConfig& config = input.student.config();
-  const auto tokens = (input.targets_BT >= 0).sum().item<double>();
-  const double weight = tokens / static_cast<double>(config.layers);
+  const family::ModelConfig &config = input.student.config(), &theirs = input.teacher->config();
+  const double weight = 1 / static_cast<double>(config.layers);
   const auto quietly = [](const auto& compute) {
     const at::NoGradGuard no_grad;
     return compute();
   };
   at::Tensor x_BTM = quietly(
-      [&] { return model::embedded(config, input.teacher->weights(), input.inputs_BT, 0, input.documents); });
-  const model::Rotation rotation = model::rotation_for(config, x_BTM, 0, input.inputs_BT.size(1));
+      [&] { return model::embedded(theirs, input.teacher->weights(), input.inputs_BT, 0, input.documents); });
+  const auto rotation_of = [&](const family::ModelConfig& of) {
+    return model::rotation_for(of, x_BTM, 0, input.inputs_BT.size(1));
+  };
+  const model::Rotation rotation = rotation_of(config), their_rotation = rotation_of(theirs);
   PassResult result;
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {
-    const auto attention = [&](const DecoderLayer& of) {
-      return of.attention_output(of.heads(of.attention_input(x_BTM), rotation, nullptr, input.documents));
+    const auto attention = [&](const DecoderLayer& of, const model::Rotation& by) {
+      return of.attention_output(of.heads(of.attention_input(x_BTM), by, nullptr, input.documents));
     };
-    const DecoderLayer source(input.teacher->config(), input.teacher->weights(), layer);
-    const at::Tensor wanted_BTM = quietly([&] { return attention(source); });
-    const at::Tensor found_BTM = attention(DecoderLayer(config, input.student.weights(), layer));
-    const at::ScalarType wide = model::accumulation_type(found_BTM.scalar_type());
-    const at::Tensor error =
-        (found_BTM.to(wide) - wanted_BTM.to(wide)).square().sum() / wanted_BTM.to(wide).square().sum();
+    const DecoderLayer source(theirs, input.teacher->weights(), layer);
+    const at::Tensor wanted_BTM = quietly([&] { return attention(source, their_rotation); });
+    const at::Tensor found_BTM = attention(DecoderLayer(config, input.student.weights(), layer), rotation);
+    const at::Tensor error = errors_of_windows(found_BTM, wanted_BTM, input.targets_BT).sum();
     if (error.requires_grad()) (error * (weight * input.factor)).backward();
     result.objective += weight * error.item<double>();
     x_BTM = quietly([&] { return source.after(x_BTM, wanted_BTM); });

@@ -26,24 +26,32 @@ bool Outliers::stands_out(double loss, double gradient_norm, double deviations) 
   return far_above(losses_, loss, deviations) || far_above(norms_, gradient_norm, deviations);
 }
 
-void Outliers::remember(double loss, double gradient_norm) {
+bool Outliers::skips(double loss, double gradient_norm, double deviations) {
+  if (in_a_row_ < kMostInARow && stands_out(loss, gradient_norm, deviations)) {
+    ++in_a_row_;
+    return true;
+  }
+  in_a_row_ = 0;
   append(losses_, loss);
   append(norms_, gradient_norm);
+  return false;
 }
 
 void Outliers::forget() {
   losses_.clear();
   norms_.clear();
+  in_a_row_ = 0;
 }
 
 Json Outliers::to_json() const {
-  return {{"losses", losses_}, {"norms", norms_}};
+  return {{"losses", losses_}, {"norms", norms_}, {"in_a_row", in_a_row_}};
 }
 
 Outliers Outliers::from_json(const Json& json) {
   Outliers outliers;
   outliers.losses_ = json.at("losses").get<std::deque<double>>();
   outliers.norms_ = json.at("norms").get<std::deque<double>>();
+  outliers.in_a_row_ = json.value("in_a_row", 0);
   return outliers;
 }
 

@@ -1,5 +1,6 @@
 // Steps that stand out: a batch that is not like the others (or a fault) gives a loss or a gradient far above
-// the last ones, and its update would undo many good ones (llm.c skips them the same way).
+// the last ones, and its update would undo many good ones. Three in a row are no outliers but another level,
+// to which a run must get used (llm.c, outlier_detector.h).
 #pragma once
 
 #include <deque>
@@ -11,11 +12,12 @@ namespace regroup::uptrain {
 class Outliers {
  public:
   static constexpr std::size_t kRemembered = 128, kFewest = 32;
+  static constexpr int kMostInARow = 2;
 
-  // Whether loss or gradient norm is more than `deviations` standard deviations above the mean of the last
-  // kRemembered steps that did not stand out. Never, before there are kFewest of them; 0 deviations: never.
-  bool stands_out(double loss, double gradient_norm, double deviations) const;
-  void remember(double loss, double gradient_norm);
+  // Whether a step is to be skipped: its loss or gradient norm is more than `deviations` standard deviations
+  // above the mean of the last kRemembered steps that were not, and fewer than kMostInARow were skipped just
+  // before. Never, before there are kFewest of them; 0 deviations: never.
+  bool skips(double loss, double gradient_norm, double deviations);
   // Another objective has other losses.
   void forget();
 
@@ -23,7 +25,10 @@ class Outliers {
   static Outliers from_json(const Json& json);
 
  private:
+  bool stands_out(double loss, double gradient_norm, double deviations) const;
+
   std::deque<double> losses_, norms_;
+  int in_a_row_ = 0;  // skipped, up to now
 };
 
 }  // namespace regroup::uptrain

@@ -72,6 +72,17 @@ void check_ranges(const UptrainOptions& options) {
   schedule(options.schedule);
 }
 
+// What a recipe that serves several runs may hold (--validate-every, --pretrain-tokens) is left alone.
+void refuse_what_does_nothing(const UptrainOptions& options) {
+  if (loss(options.loss, !options.teacher.empty()).name == "kl") return;
+  const UptrainOptions unset;
+  const auto refuse = [](bool given, const char* flag) {
+    if (given) throw UserError({.where = flag, .what = "does nothing without --loss kl"});
+  };
+  refuse(options.temperature != unset.temperature, "--temperature");
+  refuse(options.cross_entropy_share != unset.cross_entropy_share, "--cross-entropy-share");
+}
+
 // The budget in tokens before it is rounded to whole steps; none when it is given in steps.
 std::optional<double> budget_tokens(const UptrainOptions& options, std::string& words) {
   if (int(options.tokens.has_value()) + options.steps.has_value() + options.fraction.has_value() != 1)
@@ -135,6 +146,10 @@ std::int64_t resolve_sequence_length(const UptrainOptions& options, const family
 void resolve_steps(const UptrainOptions& options, const std::optional<double>& budget, Recipe& recipe) {
   const std::int64_t per_step = recipe.tokens_per_step();
   if (options.steps) {
+    if (*options.steps > std::numeric_limits<std::int64_t>::max() / per_step)
+      throw UserError({.where = "--steps",
+                       .expected = fmt::format("tokens that can be counted, {} a step", per_step),
+                       .found = std::to_string(*options.steps)});
     recipe.steps = *options.steps;
     recipe.budget = fmt::format("{} steps x {} tokens = {} tokens", recipe.steps, per_step, recipe.tokens());
     return;
@@ -192,6 +207,7 @@ std::int64_t calibration_tokens(const std::filesystem::path& model) {
 Recipe make_recipe(const UptrainOptions& options, const family::ModelConfig& config,
                    std::int64_t data_tokens) {
   check_ranges(options);
+  refuse_what_does_nothing(options);
   const auto given_or = [](std::int64_t given, std::int64_t chosen) {
     return given > 0 ? given : std::max<std::int64_t>(1, chosen);
   };
@@ -236,7 +252,6 @@ Json deciding_options(const UptrainOptions& options, const Recipe& recipe) {
   json["documents"] = options.documents;
   json["no-bos"] = options.no_bos;
   json["data-format"] = options.data_format;
-  json["dtype"] = options.dtype;
   json["device"] = options.device;
   json["seed"] = options.seed;
   return json;

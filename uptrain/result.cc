@@ -110,6 +110,13 @@ Json training_record(const std::filesystem::path& source, std::int64_t tokens) {
   return record;
 }
 
+// What stands for all that a layer has many of: "…experts.3.up_proj.weight" -> "…experts.*.up_proj.weight".
+std::string stack_name(std::string name, std::int64_t item) {
+  const std::string number = fmt::format(".{}.", item);
+  if (const std::size_t at = name.rfind(number); at != name.npos) name.replace(at, number.size(), ".*.");
+  return name;
+}
+
 }  // namespace
 
 WeightNames weight_names(const family::ModelDirectory& model, const model::Weights& weights) {
@@ -118,8 +125,9 @@ WeightNames weight_names(const family::ModelDirectory& model, const model::Weigh
     for (const family::PartRows& held : family::parts_in(tensor.layout, tensor.part, model.config)) {
       const model::WeightKey key{held.part, tensor.layer};
       if (!weights.contains(key)) continue;
-      names[key] = tensor.stored.info->name;
-      if (!held.identity || tensor.item >= 0) names[key] += fmt::format(" ({})", static_cast<int>(held.part));
+      names[key] =
+          tensor.item < 0 ? tensor.stored.info->name : stack_name(tensor.stored.info->name, tensor.item);
+      if (!held.identity) names[key] += fmt::format(" ({})", static_cast<int>(held.part));
     }
   check(names.size() == weights.size(), "every weight has a name in the model's files");
   return names;

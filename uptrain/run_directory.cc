@@ -69,16 +69,17 @@ fs::path checkpoints_of(const fs::path& path) {
   return path / "checkpoints";
 }
 
-void require_run_directory(const fs::path& path, bool resume, bool overwrite) {
-  refuse(path, content_of(path), resume, overwrite);
+bool require_run_directory(const fs::path& path, bool resume, bool overwrite) {
+  const Content content = content_of(path);
+  refuse(path, content, resume, overwrite);
+  return content == Content::kUnfinished && resume;
 }
 
 RunDirectory::RunDirectory(fs::path path, bool resume, bool overwrite)
     : path_(without_slash(std::move(path))) {
   replaced_ = path_.parent_path() / fmt::format(".{}.replaced", path_.filename().string());
+  const bool go_on = require_run_directory(path_, resume, overwrite);
   const Content content = content_of(path_);
-  refuse(path_, content, resume, overwrite);
-  const bool go_on = content == Content::kUnfinished && resume;
   if (go_on || content == Content::kNothing) {
     std::error_code error;
     fs::create_directory(path_, error);

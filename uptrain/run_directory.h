@@ -9,10 +9,10 @@
 
 namespace regroup::uptrain {
 
-// For before the work starts, and again in RunDirectory: changes nothing. UserError when OUT holds a finished
-// model and not `overwrite`; an unfinished run and neither `resume` nor `overwrite`; or anything else that is
-// not ours.
-void require_run_directory(const std::filesystem::path& path, bool resume, bool overwrite);
+// For before the work starts, and again in RunDirectory: changes nothing. Whether an unfinished run goes on.
+// UserError when OUT holds a finished model and not `overwrite`; an unfinished run and neither `resume` nor
+// `overwrite`; or anything else that is not ours.
+bool require_run_directory(const std::filesystem::path& path, bool resume, bool overwrite);
 
 // Where the states of a run in OUT are.
 std::filesystem::path checkpoints_of(const std::filesystem::path& path);

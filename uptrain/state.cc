@@ -161,6 +161,7 @@ void save_state(const std::filesystem::path& checkpoints, const RunState& state,
   json["format"] = kFormat;
   json["step"] = state.step;
   add_progress(json, state);
+  json["recompute"] = state.recompute;
   json["outliers"] = state.outliers.to_json();
   json["must_match"] = state.must_match;
   json["sha256"] = write_tensors(output.partial() / kTensorFile, parameters, names);
@@ -196,6 +197,7 @@ RunState read_state(const SavedState& saved, const Json& must_match, Parameters&
                   .first_validation_loss = loss("first_validation_loss"),
                   .last_validation_loss = loss("last_validation_loss"),
                   .validated_step = json.value("validated_step", std::int64_t{-1}),
+                  .recompute = json.value("recompute", false),
                   .extended_at = json.value("extended_at", std::int64_t{0}),
                   .outliers = Outliers::from_json(json.at("outliers")),
                   .must_match = must_match};

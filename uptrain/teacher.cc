@@ -22,10 +22,8 @@ void require_same_tokens(const family::ModelDirectory& teacher, const family::Mo
   if (theirs.vocab_size != ours.vocab_size)
     refuse("the teacher's vocabulary is another", fmt::format("{} ids", ours.vocab_size),
            std::to_string(theirs.vocab_size));
-  if (const std::string file = tokenizer::differing_tokenizer_file(student.path, teacher.path); !file.empty())
-    refuse("the teacher's tokenizer is another",
-           "the bytes of " + tokenizer::tokenizer_file(student.path, file).string(),
-           tokenizer::tokenizer_file(teacher.path, file).string());
+  if (const auto files = tokenizer::differing_tokenizers(student.path, teacher.path))
+    refuse("the teacher's tokenizer is another", "what " + files->a.string() + " says", files->b.string());
   if (layer_by_layer && (theirs.layers != ours.layers || theirs.hidden != ours.hidden))
     refuse("its layers cannot be matched one by one",
            fmt::format("{} layers of width {}", ours.layers, ours.hidden),

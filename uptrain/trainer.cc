@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <span>
 
@@ -62,6 +63,54 @@ double validation_loss(const Run& run) {
        .remedy = "Try a smaller --lr or a longer --warmup; --resume goes on from the last good state"});
 }
 
+// Numbers of a layer's weights that a token is multiplied with, over all layers.
+struct AttentionWeights {
+  double inputs = 0, output = 0;  // of queries, keys and values; of the output projection
+  explicit AttentionWeights(const family::ModelConfig& config)
+      : inputs(static_cast<double>(config.layers * config.hidden *
+                                   (config.query_width() + 2 * config.kv_width()))),
+        output(static_cast<double>(config.layers * config.hidden * config.query_width())) {}
+};
+
+// Weights that tokens are multiplied with and that are not trained: they have no gradients of their own.
+double frozen_weights(const Run& run) {
+  const family::ModelConfig& config = run.student.config();
+  double frozen = 0;
+  for (const Slot& slot : run.parameters.slots()) {
+    const bool multiplies = slot.shape.size() > 1 && slot.key.first != family::Part::kPositionEmbedding &&
+                            (slot.key.first != family::Part::kTokenEmbedding || config.tied_embeddings);
+    if (slot.treatment.trained || !multiplies) continue;
+    const bool experts = slot.shape.size() > 2;
+    frozen += static_cast<double>(slot.elements) * (experts ? static_cast<double>(config.experts.chosen) /
+                                                                  static_cast<double>(config.experts.count)
+                                                            : 1);
+  }
+  return frozen;
+}
+
+// FLOPs of one step's tokens. A weight that a token is multiplied with takes 2 forward, 2 for the gradient of
+// its input and 2 for its own; scores and their use 2 forward and 4 back.
+double step_flops(const Run& run, const Loss& loss) {
+  const auto whole = [&](const model::Decoder& of) {
+    return family::training_flops_per_token(of.config(), run.recipe.sequence_length);
+  };
+  const auto tokens = static_cast<double>(run.recipe.tokens_per_step());
+  // A pass without gradients is a third of one with them.
+  if (loss.sees_logits)
+    return tokens * (whole(run.student) - 2 * frozen_weights(run) +
+                     (loss.needs_teacher && run.teacher ? whole(*run.teacher) / 3 : 0));
+  // Attention alone, from inputs that take no gradient; the teacher's layers without its vocabulary.
+  const auto scores = [&](const family::ModelConfig& config) {
+    return static_cast<double>(config.layers * run.recipe.sequence_length * config.query_width());
+  };
+  const AttentionWeights weights(run.student.config());
+  const family::ModelConfig& teacher = run.teacher->config();
+  return tokens *
+         (4 * weights.inputs + 6 * weights.output + 6 * scores(run.student.config()) +
+          2 * static_cast<double>(family::matmul_parameters(teacher) - teacher.vocab_size * teacher.hidden) +
+          2 * scores(teacher));
+}
+
 StepMetrics describe(const Run& run, const Loss& loss, const StepMeasures& measures, const RunState& state,
                      double lr, double seconds) {
   const auto tokens = static_cast<double>(run.recipe.tokens_per_step());
@@ -71,7 +120,7 @@ StepMetrics describe(const Run& run, const Loss& loss, const StepMeasures& measu
                 .learning_rate = lr,
                 .gradient_norm = measures.gradient_norm,
                 .tokens_per_second = tokens / seconds,
-                .mfu = step_flops(run) / seconds / run.peak_flops,
+                .mfu = step_flops(run, loss) / seconds / run.peak_flops,
                 .seconds = seconds,
                 .matching = !loss.sees_logits};
   if (loss.needs_teacher && loss.sees_logits) m.kl = measures.mean.divergence;
@@ -134,11 +183,8 @@ StepMetrics advance(Clockwork& clock) {
   if (!measures.finite()) stop_not_finite(measures, settings.step, clock.saved);
   if (state.step == run.recipe.match_steps) state.outliers.forget();
   const double judged = measures.mean.objective;
-  const bool skipped = state.outliers.stands_out(judged, measures.gradient_norm, options.skip_outliers);
-  if (!skipped) {
-    state.outliers.remember(judged, measures.gradient_norm);
-    update_weights(run.parameters, measures, settings);
-  }
+  const bool skipped = state.outliers.skips(judged, measures.gradient_norm, options.skip_outliers);
+  if (!skipped) update_weights(run.parameters, measures, settings);
   const double seconds = seconds_since(start);
   clock.steps_here += 1;
   clock.seconds_here += seconds;
@@ -162,13 +208,12 @@ void log_now_and_then(Clockwork& clock, const StepMetrics& m) {
 
 }  // namespace
 
-double step_flops(const Run& run) {
-  const auto per_token = [&](const model::Decoder& of) {
-    return family::training_flops_per_token(of.config(), run.recipe.sequence_length);
-  };
-  // A pass without gradients is a third of one with them.
-  const double teacher = run.teacher ? per_token(*run.teacher) / 3 : 0;
-  return static_cast<double>(run.recipe.tokens_per_step()) * (per_token(run.student) + teacher);
+double flops_of(const Run& run, std::int64_t steps) {
+  const std::int64_t matching = std::min(steps, run.recipe.match_steps);
+  const double first = matching > 0 ? step_flops(run, matching_loss()) : 0;
+  return static_cast<double>(matching) * first +
+         static_cast<double>(steps - matching) *
+             step_flops(run, loss(run.options.loss, run.teacher != nullptr));
 }
 
 bool train(const Run& run, RunState& state, MetricsFile& metrics) {
@@ -201,7 +246,8 @@ bool train(const Run& run, RunState& state, MetricsFile& metrics) {
     log_now_and_then(clock, m);
     const bool late = run.options.time_limit > 0 && seconds_since(start) > 60 * run.options.time_limit;
     const bool stop = state.step < recipe.steps && (late || interrupt.requested());
-    if (state.step % recipe.save_every == 0 || stop) {
+    // After the last step too: finishing the model may fail.
+    if (state.step % recipe.save_every == 0 || state.step == recipe.steps || stop) {
       run.save(state);
       clock.saved = state;
     }

@@ -29,8 +29,9 @@ struct Run {
   std::function<void(const RunState&)> save;
 };
 
-// FLOPs of one step's tokens: the student's three passes and the teacher's one.
-double step_flops(const Run& run);
+// FLOPs of the run's first steps: the student's passes, without those that frozen weights do not ask for, and
+// the teacher's; in the first stage those of attention alone.
+double flops_of(const Run& run, std::int64_t steps);
 
 // Trains from `state` to the end of the recipe; `state` is then that of the last step. False when a signal or
 // the time limit ended it before, after the state was saved. UserError when loss or gradient is not finite,

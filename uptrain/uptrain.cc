@@ -14,12 +14,14 @@
 #include "core/base/memory.h"
 #include "core/base/units.h"
 #include "core/base/version.h"
+#include "core/data/formats.h"
 #include "core/data/overlap.h"
 #include "core/data/token_stream.h"
 #include "core/family/model_directory.h"
 #include "core/model/block_cache.h"
 #include "core/model/device.h"
 #include "core/model/gemm_peak.h"
+#include "core/tokenizer/tokenizer.h"
 #include "uptrain/continuation.h"
 #include "uptrain/memory.h"
 #include "uptrain/parameters.h"
@@ -43,8 +45,10 @@ struct Data {
 };
 
 Data read_data(const UptrainOptions& options, const family::ModelConfig& config) {
-  const data::ReadOptions read{
-      .format = options.data_format, .document_start = !options.no_bos, .vocab_size = config.vocab_size};
+  const data::ReadOptions read{.format = options.data_format,
+                               .document_start = !options.no_bos,
+                               .vocab_size = config.vocab_size,
+                               .threads = at::get_num_threads()};
   std::unique_ptr<tokenizer::Tokenizer> tokenizer;
   std::vector<fs::path> files = options.data;
   files.insert(files.end(), options.valid.begin(), options.valid.end());
@@ -77,23 +81,27 @@ void refuse_own_source(const UptrainOptions& options) {
                      .remedy = "Give a folder of its own"});
 }
 
-Json hashes(const std::vector<fs::path>& files) {
+Json hashes(const std::vector<fs::path>& named) {
   Json json = Json::object();
-  for (const fs::path& file : files) json[file.string()] = sha256_of_file(file);
+  for (const fs::path& name : named)
+    for (const fs::path& file : data::files_behind(name)) json[file.string()] = sha256_of_file(file);
   return json;
+}
+
+// Everything that decides what a model makes of a text.
+std::vector<fs::path> files_of(const family::ModelDirectory& model) {
+  std::vector<fs::path> files = tokenizer::tokenizer_files(model.path);
+  for (const auto& file : model.checkpoint.files()) files.push_back(file.path());
+  if (fs::is_directory(model.path)) files.push_back(model.path / "config.json");
+  return files;
 }
 
 // What was read: file -> SHA-256, by role.
 Json input_hashes(const UptrainOptions& options, const family::ModelDirectory& model,
                   const std::optional<family::ModelDirectory>& teacher) {
-  const auto weights = [](const family::ModelDirectory& of) {
-    std::vector<fs::path> files;
-    for (const auto& file : of.checkpoint.files()) files.push_back(file.path());
-    return files;
-  };
   Json json;
-  json["model"] = hashes(weights(model));
-  if (teacher) json["teacher"] = hashes(weights(*teacher));
+  json["model"] = hashes(files_of(model));
+  if (teacher) json["teacher"] = hashes(files_of(*teacher));
   json["data"] = hashes(options.data);
   json["valid"] = hashes(options.valid);
   return json;
@@ -176,8 +184,9 @@ Json provenance(const UptrainOptions& options, const Recipe& recipe, const RunSt
 }
 
 std::optional<SavedState> state_to_resume(const UptrainOptions& options) {
+  const bool goes_on = require_run_directory(options.out, options.resume, options.overwrite);
   if (!options.resume) return std::nullopt;
-  auto saved = newest_state(checkpoints_of(options.out));
+  auto saved = goes_on ? newest_state(checkpoints_of(options.out)) : std::nullopt;
   log_info(saved ? fmt::format("resuming after step {}", saved->step())
                  : "there is no state to resume from: starting at the first step");
   return saved;
@@ -185,7 +194,7 @@ std::optional<SavedState> state_to_resume(const UptrainOptions& options) {
 
 RunState starting_state(const std::optional<SavedState>& saved, const UptrainOptions& options, Recipe& recipe,
                         const Json& matching, Parameters& parameters, const WeightNames& names) {
-  if (!saved) return {.must_match = matching};
+  if (!saved) return {.recompute = recipe.recompute, .must_match = matching};
   RunState state = continued(*saved, options, recipe, matching, parameters, names);
   if (state.extended_at > 0) recipe.match_steps = std::min(recipe.match_steps, state.extended_at);
   return state;
@@ -212,7 +221,6 @@ UptrainSummary summary_of(const RunState& state, std::int64_t parameters) {
 
 UptrainSummary uptrain(const UptrainOptions& given) {
   refuse_own_source(given);
-  require_run_directory(given.out, given.resume, given.overwrite);
   const std::optional<SavedState> saved = state_to_resume(given);
   const UptrainOptions options = with_precision(saved ? with_choices_of(*saved, given) : given);
   const auto dtype = result_dtype(options.dtype);
@@ -270,7 +278,7 @@ UptrainSummary uptrain(const UptrainOptions& given) {
   const bool finished = train(run, state, metrics);
   UptrainSummary summary = summary_of(state, model.parameters());
   summary.finished = finished;
-  summary.flops = step_flops(run) * static_cast<double>(state.step);
+  summary.flops = flops_of(run, state.step);
   if (!finished) return summary;
 
   directory.prepare_finishing();

@@ -27,6 +27,13 @@ std::span<const DataFormat> data_formats() {
   return formats;
 }
 
+std::vector<std::filesystem::path> files_behind(const std::filesystem::path& path) {
+  for (const DataFormat& format : data_formats())
+    if (format.recognises != nullptr && format.outputs != nullptr && format.recognises(path))
+      return format.outputs(path);
+  return {path};
+}
+
 const DataFormat& data_format(std::string_view name) {
   std::vector<std::string> names;
   for (const DataFormat& format : data_formats()) {

@@ -35,6 +35,9 @@ struct DataFormat {
   bool is_text = false;  // needs a tokenizer to be read
 };
 
+// The files behind a name that --data takes: a format may keep its data in a pair.
+std::vector<std::filesystem::path> files_behind(const std::filesystem::path& path);
+
 std::span<const DataFormat> data_formats();
 const DataFormat& data_format(std::string_view name);  // UserError lists the names
 

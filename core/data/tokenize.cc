@@ -24,12 +24,6 @@ Json file_record(const fs::path& path) {
   return {{"path", path.string()}, {"bytes", fs::file_size(path)}, {"sha256", sha256_of_file(path)}};
 }
 
-// The files behind a name that --data takes: megatron's stands for two.
-std::vector<fs::path> files_behind(const fs::path& path) {
-  const DataFormat& megatron = data_format("megatron");
-  return megatron.recognises(path) ? megatron.outputs(path) : std::vector<fs::path>{path};
-}
-
 Json record_of(const TokenizeOptions& options, const TokenStream& stream, std::int64_t vocab_size,
                const std::vector<fs::path>& written, const Json& resolved) {
   Json tokenizer = Json::array(), sources = Json::array(), files = Json::array();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 
 #include "core/base/error.h"
 #include "core/base/hash.h"
@@ -110,6 +111,15 @@ std::unique_ptr<Tokenizer> open_beside(const std::filesystem::path& weights) {
   return tokenizer;
 }
 
+// Of every id that both have, beyond which one may be padded.
+bool same_names(const std::filesystem::path& a, const std::filesystem::path& b) {
+  const std::vector<Piece> ours = open_tokenizer(a)->vocabulary().pieces,
+                           theirs = open_tokenizer(b)->vocabulary().pieces;
+  return std::ranges::equal(std::span(ours).first(std::min(ours.size(), theirs.size())),
+                            std::span(theirs).first(std::min(ours.size(), theirs.size())), {}, &Piece::text,
+                            &Piece::text);
+}
+
 }  // namespace
 
 const std::vector<Kind>& kinds() {
@@ -139,6 +149,8 @@ std::vector<std::filesystem::path> tokenizer_files(const std::filesystem::path& 
   const std::filesystem::path directory = is_directory ? path : path.parent_path();
   std::vector<std::filesystem::path> files = {is_directory ? directory / kind->files.front() : path};
   for (std::size_t i = 1; i < kind->files.size(); ++i) files.push_back(directory / kind->files[i]);
+  for (const char* name : {"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"})
+    if (std::filesystem::exists(directory / name)) files.push_back(directory / name);
   return files;
 }
 
@@ -148,15 +160,26 @@ std::filesystem::path tokenizer_file(const std::filesystem::path& model, std::st
   return name == "tokenizer.model" && beside ? *beside : std::filesystem::path();
 }
 
-std::string differing_tokenizer_file(const std::filesystem::path& a, const std::filesystem::path& b) {
-  std::string differing;
-  for (const char* name : {"tokenizer.model", "tokenizer.json", "vocab.json"}) {
-    const std::filesystem::path ours = tokenizer_file(a, name), theirs = tokenizer_file(b, name);
-    if (!std::filesystem::exists(ours) || !std::filesystem::exists(theirs)) continue;
-    if (sha256_of_file(ours) == sha256_of_file(theirs)) return "";
-    if (differing.empty()) differing = name;
+std::optional<DifferingFiles> differing_tokenizers(const std::filesystem::path& a,
+                                                   const std::filesystem::path& b) {
+  std::optional<DifferingFiles> differing;
+  bool comparable = false;
+  for (const Kind& kind : kinds()) {
+    std::optional<DifferingFiles> of_kind;
+    bool both = true;
+    for (const std::string& name : kind.files) {
+      const DifferingFiles files{tokenizer_file(a, name), tokenizer_file(b, name)};
+      both = both && std::filesystem::exists(files.a) && std::filesystem::exists(files.b);
+      if (both && !of_kind && sha256_of_file(files.a) != sha256_of_file(files.b)) of_kind = files;
+    }
+    if (!both) continue;
+    if (!of_kind) return std::nullopt;
+    comparable = true;
+    if (!differing) differing = of_kind;
   }
-  return differing;
+  const std::vector<std::filesystem::path> ours = tokenizer_files(a), theirs = tokenizer_files(b);
+  if (comparable || ours.empty() || theirs.empty() || same_names(a, b)) return differing;
+  return DifferingFiles{ours.front(), theirs.front()};
 }
 
 }  // namespace regroup::tokenizer

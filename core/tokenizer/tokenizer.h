@@ -42,15 +42,21 @@ class Tokenizer {
 // for parts that are not supported, by name.
 std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& path);
 
-// The files that decide the ids of what open_tokenizer() opens there; none if it would find none.
+// The files that decide the ids of what open_tokenizer() opens there, the one that holds the vocabulary
+// first, those that say more of it last; none if it would find none.
 std::vector<std::filesystem::path> tokenizer_files(const std::filesystem::path& path);
 
 // What a model directory calls `name`, there or not; of a model that is one file, its tokenizer.model, or
 // nothing.
 std::filesystem::path tokenizer_file(const std::filesystem::path& model, std::string_view name);
 
-// The name of the first tokenizer file that two models have in different versions, if they have
-// none in the same one: a program that saves a model again may write one of its files anew. Empty: none.
-std::string differing_tokenizer_file(const std::filesystem::path& a, const std::filesystem::path& b);
+// The first tokenizer file that two models have in different versions, if they have none in the same one: a
+// program that saves a model again may write one of its files anew. Of models that have no kind of file in
+// common, what each has, unless both give the same names to the same ids.
+struct DifferingFiles {
+  std::filesystem::path a, b;
+};
+std::optional<DifferingFiles> differing_tokenizers(const std::filesystem::path& a,
+                                                   const std::filesystem::path& b);
 
 }  // namespace regroup::tokenizer

@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """Writes tests/goldens/gradients.json: of every parameter of the checkpoints in tests/goldens/families, the gradient that HF transformers
 finds in float64 for the mean next-token cross-entropy of the ids in expected.safetensors: its norm, and its product with cos(0), cos(1), …
-in the order of memory, which tells where a number stands. Parameters that HF keeps in another form than the files (merged
-experts) are left out.
+in the order of memory, which tells where a number stands. Experts, which HF merges, are told apart as in the files.
 
     .venv/bin/pip install transformers==5.24.0 safetensors
     .venv/bin/python tests/oracle/gradient_goldens.py
@@ -20,6 +19,19 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 LEFT_OUT = ("llama-dynamic", "phi3-longrope")
 
 
+def as_in_files(name, gradient):
+    """HF's merged experts one by one; anything else as it is."""
+    if name.endswith("experts.gate_up_proj"):
+        for expert, both in enumerate(gradient):
+            for part, half in zip(("gate_proj", "up_proj"), both.chunk(2)):
+                yield name.replace("gate_up_proj", f"{expert}.{part}.weight"), half
+    elif name.endswith("experts.down_proj"):
+        for expert, one in enumerate(gradient):
+            yield name.replace("down_proj", f"{expert}.down_proj.weight"), one
+    else:
+        yield name, gradient
+
+
 def gradients(directory):
     ids_BT = load_file(directory / "expected.safetensors")["ids"]
     cls = getattr(transformers, json.loads((directory / "config.json").read_text())["architectures"][0])
@@ -32,12 +44,14 @@ def gradients(directory):
     with safe_open(directory / "model.safetensors", "pt") as stored:
         names = set(stored.keys())
     found = {}
-    for name, parameter in model.named_parameters():
+    parameters = ((name, part) for full, parameter in model.named_parameters()
+                  for name, part in as_in_files(full, parameter.grad if parameter.grad is not None else torch.zeros_like(parameter)))
+    for name, gradient in parameters:
         spellings = (name, name.removeprefix("transformer."), name.removeprefix("model."), name.replace("lm_head", "embed_out"))
         stored_name = next((spelling for spelling in spellings if spelling in names), None)
         if stored_name is None:
             continue
-        gradient = (parameter.grad if parameter.grad is not None else torch.zeros_like(parameter)).flatten()
+        gradient = gradient.flatten()
         numbers = gradient.norm(), gradient @ torch.arange(len(gradient)).double().cos()
         found[stored_name] = [float(format(number.item(), ".8g")) for number in numbers]
     return found

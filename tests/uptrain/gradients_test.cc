@@ -31,6 +31,12 @@ struct Found {
   bool whole = true;  // one part as it lies in the file: `dot` means something
 };
 
+Found found_in(const family::ModelTensor& tensor, const at::Tensor& gradient) {
+  const at::Tensor as_stored = (tensor.layout.transposed ? gradient.t() : gradient).flatten();
+  return {.squares = gradient.square().sum().item<double>(),
+          .dot = at::dot(as_stored, at::arange(as_stored.numel(), at::kDouble).cos()).item<double>()};
+}
+
 std::map<std::string, Found> gradients(const fs::path& directory) {
   const family::ModelDirectory model = family::open_model(directory);
   const model::Weights weights = model::load_weights(model, at::kDouble, at::kCPU);
@@ -47,13 +53,18 @@ std::map<std::string, Found> gradients(const fs::path& directory) {
   for (const family::ModelTensor& tensor : model.tensors) stored[tensor.stored.info->name] = &tensor;
   for (const Slot& slot : parameters.slots()) {
     const std::string& name = names.at(slot.key);
-    const family::ModelTensor& tensor = *stored.at(name.substr(0, name.find(' ')));
-    if (tensor.item >= 0) continue;  // experts and norms of heads lie in many tensors there
     const at::Tensor gradient = parameters.gradient(slot);
-    const at::Tensor as_stored = (tensor.layout.transposed ? gradient.t() : gradient).flatten();
+    if (name.find('*') != std::string::npos) {  // experts and norms of heads lie in many tensors there
+      for (const family::ModelTensor& tensor : model.tensors)
+        if (tensor.item >= 0 && model::WeightKey{tensor.part, tensor.layer} == slot.key)
+          found[tensor.stored.info->name] = found_in(tensor, gradient[tensor.item]);
+      continue;
+    }
+    const family::ModelTensor& tensor = *stored.at(name.substr(0, name.find(' ')));
+    const Found own = found_in(tensor, gradient);
     Found& sums = found[tensor.stored.info->name];
-    sums.squares += gradient.square().sum().item<double>();
-    sums.dot = at::dot(as_stored, at::arange(as_stored.numel(), at::kDouble).cos()).item<double>();
+    sums.squares += own.squares;
+    sums.dot = own.dot;
     sums.whole = sums.whole && name.find(' ') == std::string::npos;
   }
   return found;

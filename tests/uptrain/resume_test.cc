@@ -8,6 +8,7 @@
 #include <random>
 #include <thread>
 
+#include "core/base/output_file.h"
 #include "tests/uptrain/training_runs.h"
 
 namespace regroup::uptrain {
@@ -153,6 +154,42 @@ TEST(Resume, AChangedOptionIsRefusedByName) {
   const Ran ran = run_program(words);
   EXPECT_EQ(ran.code, 2);
   EXPECT_CONTAINS(ran.err, "lr was 0.001, is 0.5");
+}
+
+// The type of what is written decides nothing of the training; the model's own configuration does.
+TEST(Resume, WhatDecidesTheResultIsWhatMustBeTheSame) {
+  const TempDir folder;
+  write_text_data(folder);
+  fs::copy(kModel, folder / "model");
+  auto words = arguments(folder, "out");
+  words[1] = (folder / "model").string();
+  ASSERT_EQ(run_program(words).code, 0);
+  fs::remove(folder / "out/config.json");  // as if it had been stopped just before the end
+  words.insert(words.end(), {"--resume", "--dtype", "fp32"});
+  const std::string config = read_text(folder / "model/config.json");
+  Json changed = parse_json(config, "config.json");
+  changed["rms_norm_eps"] = 1e-2;
+  write_output_file(folder / "model/config.json", to_text(changed), true);
+  EXPECT_CONTAINS(run_program(words).err, "model was ");
+  write_output_file(folder / "model/config.json", config, true);
+  const Ran ran = run_program(words);
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_GT(fs::file_size(folder / "out/model.safetensors"),
+            3 * fs::file_size(kModel / "model.safetensors") / 2);
+}
+
+// There is nothing to go on from: it starts anew, and the finished model stays until then.
+TEST(Resume, AFinishedModelIsReplacedFromTheFirstStep) {
+  const TempDir folder;
+  write_text_data(folder);
+  auto words = arguments(folder, "out");
+  ASSERT_EQ(run_program(words).code, 0);
+  const std::string before = read_text(folder / "out/model.safetensors");
+  words.insert(words.end(), {"--resume", "--overwrite"});
+  const Ran ran = run_program(words);
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_TRUE(read_text(folder / "out/model.safetensors") == before);
+  EXPECT_FALSE(fs::exists(folder / ".out.replaced"));
 }
 
 // Waits for the first line of metrics, then asks the program to stop; its exit code.

@@ -18,7 +18,8 @@ TEST(TrainingRun, WhatARunLeaves) {
   EXPECT_EQ(provenance["options"]["steps"], "24");
   EXPECT_EQ(provenance["steps"], 24);
   EXPECT_EQ(provenance["tokens"], 24 * 128);
-  EXPECT_EQ(provenance["inputs"]["model"].size(), 1);
+  for (const char* name : {"model.safetensors", "config.json", "tokenizer.json"})
+    EXPECT_TRUE(provenance["inputs"]["model"].contains((kModel / name).string())) << name;
   const Json record = read_json(folder / "out/training_record.json");
   EXPECT_EQ(record["pretraining_tokens"], 4444160);
   EXPECT_EQ(record["uptraining_tokens"], 24 * 128);
@@ -64,7 +65,7 @@ TEST(TrainingRun, WhatWasLearntFromATeacherIsRecorded) {
   EXPECT_GT(first.at("loss").get<double>(), 1);
   const Json provenance = read_json(folder / "out/regroup.json");
   EXPECT_EQ(provenance["resolved"]["loss"], "kl");
-  EXPECT_EQ(provenance["inputs"]["teacher"].size(), 1);
+  EXPECT_EQ(provenance["inputs"]["teacher"], provenance["inputs"]["model"]);
   EXPECT_GT(provenance["flops"].get<double>(), 0);
 }
 
@@ -213,6 +214,59 @@ TEST(TrainingRun, ATeacherThatDoesNotFitIsRefused) {
   EXPECT_CONTAINS(refused({"--teacher", (folder / "other").string()}), "the teacher's tokenizer is another");
   const fs::path other_words = fs::path(REGROUP_SOURCE_DIR) / "tests/goldens/llama/attention_bias";
   EXPECT_CONTAINS(refused({"--teacher", other_words.string()}), "the teacher's vocabulary is another");
+}
+
+TEST(TrainingRun, OptionsThatWouldDoNothingAreRefused) {
+  const TempDir folder;
+  write_text_data(folder);
+  const auto refused = [&](std::vector<std::string> more) {
+    auto words = arguments(folder, "out");
+    words.insert(words.end(), more.begin(), more.end());
+    const Ran ran = run_program(words);
+    EXPECT_EQ(ran.code, 2);
+    return ran.err;
+  };
+  EXPECT_CONTAINS(refused({"--temperature", "2"}), "--temperature: does nothing without --loss kl");
+  EXPECT_CONTAINS(refused({"--cross-entropy-share", "0.5"}), "does nothing without --loss kl");
+}
+
+TEST(TrainingRun, ReadsAPairOfMegatronsByItsPrefix) {
+  const TempDir folder;
+  write_text_data(folder);
+  const std::string pair = (folder / "pair").string();
+  ASSERT_EQ(
+      run_program({"tokenize", kModel.string(), (folder / "text").string(), pair, "--format", "megatron"})
+          .code,
+      0);
+  auto words = arguments(folder, "out");
+  words[3] = pair;
+  const Ran ran = run_program(words);
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const Json data = read_json(folder / "out/regroup.json")["inputs"]["data"];
+  EXPECT_TRUE(data.contains(pair + ".idx") && data.contains(pair + ".bin")) << data.dump();
+}
+
+// A teacher that has its tokenizer in another kind of file: the names of the ids are compared.
+TEST(TrainingRun, ATeacherOfAnotherTokenizerIsRefusedWhateverItsFiles) {
+  const TempDir folder;
+  write_text_data(folder);
+  fs::copy(kModel, folder / "student");
+  fs::copy(kModel, folder / "teacher");
+  fs::remove(folder / "student/tokenizer.json");
+  fs::remove(folder / "teacher/tokenizer.model");
+  auto words = arguments(folder, "out");
+  words[1] = (folder / "student").string();
+  words.insert(words.end(), {"--teacher", (folder / "teacher").string()});
+  const Ran same = run_program(words);
+  EXPECT_EQ(same.code, 0) << same.err;
+  Json json = read_json(folder / "teacher/tokenizer.json");
+  Json &the = json["model"]["vocab"]["▁the"], &and_ = json["model"]["vocab"]["▁and"];
+  ASSERT_TRUE(the.is_number() && and_.is_number());
+  std::swap(the, and_);
+  fs::remove(folder / "teacher/tokenizer.json");
+  write_text(folder / "teacher/tokenizer.json", json.dump());
+  words.push_back("--overwrite");
+  EXPECT_CONTAINS(run_program(words).err, "the teacher's tokenizer is another");
 }
 
 TEST(TrainingRun, ValidationTextThatWasTrainedOnIsRefused) {

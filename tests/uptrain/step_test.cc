@@ -246,18 +246,55 @@ TEST(Step, MatchingTeachesAttentionAloneAndWholly) {
   }
 }
 
-TEST(Step, MatchingGradientsDoNotDependOnMicroBatchesOfOneSize) {
+TEST(Step, MatchingDoesNotDependOnMicroBatches) {
   const family::ModelConfig config = small_config();
   Trained one(config);
   const model::Decoder teacher(config, random_weights(config, 5));
-  const Batch batch = make_batch(config, 1, 9);
-  const Batch twice{batch.inputs_BT.repeat({2, 1}), batch.targets_BT.repeat({2, 1})};
+  const Batch batch = make_batch(config, 4, 9);
   const Objective objective{.loss = &matching_loss(), .teacher = &teacher};
-  const double alone = measure_gradients(one.student, one.parameters, objective, batch, 1).gradient_norm;
-  EXPECT_NEAR(measure_gradients(one.student, one.parameters, objective, twice, 1).gradient_norm, alone,
-              1e-12);
-  EXPECT_NEAR(measure_gradients(one.student, one.parameters, objective, twice, 2).gradient_norm, alone,
-              1e-12);
+  const StepMeasures alone = measure_gradients(one.student, one.parameters, objective, batch, 1);
+  for (const std::int64_t micro_batch : {2, 3, 4}) {
+    const StepMeasures measures =
+        measure_gradients(one.student, one.parameters, objective, batch, micro_batch);
+    EXPECT_NEAR(measures.gradient_norm, alone.gradient_norm, 1e-12);
+    EXPECT_NEAR(measures.mean.objective, alone.mean.objective, 1e-12);
+  }
+}
+
+// What fills up a window counts for nothing, whatever is minimised.
+TEST(Step, FillersCountForNothing) {
+  const family::ModelConfig config = small_config();
+  const model::Decoder teacher(config, random_weights(config, 5));
+  const Batch batch = make_batch(config, 2, 6);
+  const auto filled = [](const at::Tensor& ids_BT, std::int64_t with) {
+    return at::cat({ids_BT, at::full({ids_BT.size(0), 5}, with, at::kLong)}, 1);
+  };
+  const Batch longer{.inputs_BT = filled(batch.inputs_BT, 3), .targets_BT = filled(batch.targets_BT, -1)};
+  for (const Loss& each : losses()) {
+    const Objective objective{.loss = &each, .teacher = &teacher};
+    Trained one(config), other(config);
+    const StepMeasures a = measure_gradients(one.student, one.parameters, objective, batch, 2),
+                       b = measure_gradients(other.student, other.parameters, objective, longer, 2);
+    EXPECT_NEAR(a.mean.objective, b.mean.objective, 1e-12) << each.name;
+    EXPECT_NEAR(a.gradient_norm, b.gradient_norm, 1e-12) << each.name;
+  }
+}
+
+// A teacher of another family may count positions from elsewhere: OPT's embeddings begin at row 2.
+TEST(Step, MatchingReadsTheTeacherAsItsOwnConfigurationSays) {
+  family::ModelConfig config = small_config(), theirs = config;
+  config.positions = theirs.positions = family::Positions::kLearned;
+  theirs.position_offset = 2;
+  model::Weights weights = random_weights(theirs, 0);
+  const at::Tensor rows_PM = at::randn({32, config.hidden}, at::kDouble);
+  weights[{Part::kPositionEmbedding, -1}] = rows_PM;
+  const model::Decoder teacher(theirs, weights);
+  weights[{Part::kPositionEmbedding, -1}] = rows_PM.narrow(0, 2, 30).contiguous();
+  Parameters parameters(weights, at::kDouble);
+  const model::Decoder student(config, parameters.compute());
+  const StepMeasures measures = measure_gradients(
+      student, parameters, {.loss = &matching_loss(), .teacher = &teacher}, make_batch(config, 2, 6), 2);
+  EXPECT_NEAR(measures.mean.objective, 0, 1e-20);
 }
 
 TEST(Step, TrainsWhatItShouldAtTheRateItShould) {
