@@ -9,6 +9,7 @@
 #include "convert/merge_method.h"
 #include "convert/provenance.h"
 #include "core/base/error.h"
+#include "core/base/output_file.h"
 #include "core/base/table.h"
 #include "core/base/units.h"
 #include "core/checkpoint/carry.h"
@@ -19,12 +20,11 @@ namespace regroup::convert {
 namespace {
 
 // A result never takes the place of what it was made from.
-void require_another_place(const ConvertOptions& options) {
-  std::error_code missing;
-  if (!std::filesystem::equivalent(options.model, options.output, missing)) return;
-  throw UserError({.where = options.output.string(),
-                   .what = "is the source itself",
-                   .remedy = "Name another directory to write"});
+void require_another_place(const ConvertOptions& options, const MergeRecipe& recipe) {
+  std::vector<std::filesystem::path> inputs = options.calibration.files;
+  inputs.push_back(options.model);
+  if (!recipe.given.empty()) inputs.emplace_back(options.plan.grouping);
+  require_apart(options.output, inputs);
 }
 
 // Weights and carried files; the rest is a few kilobytes.
@@ -128,7 +128,7 @@ std::string convert(const ConvertOptions& options, const Json& resolved) {
   const Plan plan = make_plan(model, plan_options(options));
   const MergeRecipe recipe = make_recipe(model, plan, options.seed);
   require_tokens_used(options, plan);
-  require_another_place(options);
+  require_another_place(options, recipe);
   checkpoint::OutputDirectory output(options.output, options.overwrite);
   output.require_space(written_bytes(plan));
   const std::optional<CalibrationTokens> tokens = calibration_tokens(model, plan, options);

@@ -81,6 +81,9 @@ Exported export_gguf(const ExportOptions& options, const Json& resolved) {
   for (const fs::path& file : {options.output, record}) require_output_file(file, "OUT", options.overwrite);
 
   const family::ModelDirectory model = family::open_model(options.model);
+  std::vector<fs::path> inputs = {options.model / "config.json"};
+  for (const auto& file : model.checkpoint.files()) inputs.push_back(file.path());
+  for (const fs::path& file : {options.output, record}) require_apart(file, inputs);
   const WeightType& type = weight_type(options.dtype, model.dtype());
   const Architecture& architecture = architecture_for(model);
   const std::vector<std::string> near = approximations(architecture, model.config);

@@ -12,6 +12,7 @@
 #include "core/base/hash.h"
 #include "core/base/log.h"
 #include "core/base/memory.h"
+#include "core/base/output_file.h"
 #include "core/base/units.h"
 #include "core/base/version.h"
 #include "core/data/formats.h"
@@ -72,13 +73,13 @@ void refuse_overlap(const Data& data) {
     throw UserError({.where = "--valid", .what = what, .remedy = "Hold text out that is not in --data"});
 }
 
-// A run reads its source until the end.
-void refuse_own_source(const UptrainOptions& options) {
-  std::error_code absent;
-  if (fs::equivalent(options.model, options.out, absent))
-    throw UserError({.where = options.out.string(),
-                     .what = "--out is the model that is to be trained",
-                     .remedy = "Give a folder of its own"});
+// A run reads its inputs until the end, and another one may resume it.
+void require_another_place(const UptrainOptions& options) {
+  std::vector<fs::path> inputs = options.data;
+  inputs.insert(inputs.end(), options.valid.begin(), options.valid.end());
+  inputs.push_back(options.model);
+  if (!options.teacher.empty()) inputs.push_back(options.teacher);
+  require_apart(options.out, inputs);
 }
 
 Json hashes(const std::vector<fs::path>& named) {
@@ -220,7 +221,7 @@ UptrainSummary summary_of(const RunState& state, std::int64_t parameters) {
 }  // namespace
 
 UptrainSummary uptrain(const UptrainOptions& given) {
-  refuse_own_source(given);
+  require_another_place(given);
   const std::optional<SavedState> saved = state_to_resume(given);
   const UptrainOptions options = with_precision(saved ? with_choices_of(*saved, given) : given);
   const auto dtype = result_dtype(options.dtype);

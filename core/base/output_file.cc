@@ -5,6 +5,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -68,6 +69,18 @@ void require_output_file(const fs::path& path, std::string_view flag, bool overw
   if (::access(directory_of(path).c_str(), W_OK | X_OK) != 0)
     throw UserError(
         {.where = where, .what = "its directory cannot be written", .found = std::strerror(errno)});
+}
+
+void require_apart(const fs::path& output, std::span<const fs::path> inputs) {
+  const fs::path written = fs::weakly_canonical(output);
+  for (const fs::path& input : inputs) {
+    const fs::path read = fs::weakly_canonical(input);
+    if (std::ranges::mismatch(written, read).in1 != written.end()) continue;
+    throw UserError({.where = output.string(),
+                     .what = "would take the place of what is read",
+                     .found = input.string(),
+                     .remedy = "Name another place to write"});
+  }
 }
 
 void write_output_file(const fs::path& path, std::span<const std::byte> bytes, bool overwrite) {

@@ -14,6 +14,10 @@ namespace regroup {
 // something other than a regular file, or if its directory is missing or cannot be written.
 void require_output_file(const std::filesystem::path& path, std::string_view flag, bool overwrite);
 
+// UserError if one of `inputs` is `output` or lies in it: what is read must outlive what is written, whatever
+// --overwrite says. Links count as what they lead to.
+void require_apart(const std::filesystem::path& output, std::span<const std::filesystem::path> inputs);
+
 // Replaces what is there only with `overwrite`; UserError when it cannot be written, the old file untouched.
 void write_output_file(const std::filesystem::path& path, std::span<const std::byte> bytes, bool overwrite);
 void write_output_file(const std::filesystem::path& path, std::string_view text, bool overwrite);

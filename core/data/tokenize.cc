@@ -55,6 +55,8 @@ Tokenized tokenize(const TokenizeOptions& options, const Json& resolved) {
   const fs::path record = options.out.string() + ".json";
   for (const fs::path& file : written) require_output_file(file, "OUT", options.overwrite);
   require_output_file(record, "OUT", options.overwrite);
+  for (const fs::path& file : written) require_apart(file, options.files);
+  require_apart(record, options.files);
 
   const auto tokenizer = tokenizer::open_tokenizer(options.model);
   ReadOptions read = options.read;

@@ -12,6 +12,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_llama.h"
+#include "tests/support/token_file.h"
 
 namespace regroup::convert {
 namespace {
@@ -276,8 +277,36 @@ TEST_F(RefusedConversion, TheSourceAsItsOwnOutput) {
   ConvertOptions options = options_for(folder_, 2);
   options.output = folder_ / "source/";
   options.overwrite = true;
-  EXPECT_CONTAINS(refuse(options), "is the source itself");
+  EXPECT_CONTAINS(refuse(options), "would take the place of what is read");
   EXPECT_EQ(read_tensors(folder_ / "source").at("model.layers.0.self_attn.k_proj.weight").size(0), 16);
+}
+
+// A model directory that holds another, text and groups: none of them may go with it.
+TEST_F(RefusedConversion, AnOutputThatHoldsWhatIsRead) {
+  fs::rename(folder_ / "source", folder_ / "inner");
+  write_tiny_llama({}, folder_ / "source");
+  fs::rename(folder_ / "inner", folder_ / "source/inner");
+  testing::write_random_tokens(folder_ / "source/tokens", 64 * 30, 64);
+  write_text(folder_ / "source/groups.json", R"({"groups": [[[0, 3], [1, 2]], [[0, 1], [2, 3]]]})");
+  ConvertOptions options = options_for(folder_, 2);
+  options.overwrite = true;
+  const auto refused = [&](fs::path output, const fs::path& input) {
+    options.output = std::move(output);
+    EXPECT_CONTAINS(refuse(options), "would take the place of what is read: found " + input.string());
+  };
+  options.model = folder_ / "source/inner";
+  refused(folder_ / "source", folder_ / "source/inner");
+  refused(folder_ / "source/inner/..", folder_ / "source/inner");
+  fs::copy(folder_ / "source/inner", folder_ / "source/other");
+  options.model = folder_ / "source/other";
+  options.calibration = {.files = {folder_ / "source/inner/tokens"}, .format = "nanogpt"};
+  fs::rename(folder_ / "source/tokens", folder_ / "source/inner/tokens");
+  refused(folder_ / "source/inner", folder_ / "source/inner/tokens");
+  options.calibration = {};
+  options.plan.grouping = folder_ / "source/inner/groups.json";
+  fs::rename(folder_ / "source/groups.json", folder_ / "source/inner/groups.json");
+  refused(folder_ / "source/inner", folder_ / "source/inner/groups.json");
+  EXPECT_TRUE(fs::exists(folder_ / "source/inner/config.json"));
 }
 
 TEST_F(RefusedConversion, ATruncatedShard) {

@@ -219,6 +219,18 @@ TEST_F(Export, NeverDamagesWhatIsThere) {
   EXPECT_EQ(files(), (std::vector<std::string>{"out.gguf", "out.gguf.json"}));
 }
 
+TEST_F(Export, NeverReplacesItsSource) {
+  const fs::path source = model("llama_gqa");
+  const std::string weights = read_text(source / "model.safetensors");
+  ExportOptions chosen = options(source);
+  chosen.overwrite = true;
+  for (const char* name : {"model.safetensors", "config.json", "config"}) {
+    chosen.output = source / name;
+    EXPECT_CONTAINS(refusal(chosen), "would take the place of what is read");
+  }
+  EXPECT_EQ(read_text(source / "model.safetensors"), weights);
+}
+
 TEST_F(Export, RefusesWhatCannotBeWritten) {
   const fs::path source = model("llama_gqa");
   ExportOptions chosen = options(source);

@@ -187,8 +187,27 @@ TEST(TrainingRun, TheModelItselfIsNoPlaceForTheResult) {
   words.push_back("--overwrite");
   const Ran ran = run_program(words);
   EXPECT_EQ(ran.code, 2);
-  EXPECT_CONTAINS(ran.err, "--out is the model that is to be trained");
+  EXPECT_CONTAINS(ran.err, "would take the place of what is read");
   EXPECT_TRUE(fs::exists(folder / "model/tokenizer.model"));
+}
+
+TEST(TrainingRun, NorIsAFolderThatHoldsWhatIsRead) {
+  const TempDir folder;
+  write_text_data(folder);
+  fs::copy(kModel, folder / "model");
+  fs::copy(kModel, folder / "model/teacher");
+  for (const char* name : {"text", "valid"}) fs::copy(folder / name, folder / "model" / name);
+  const auto refused = [&](std::vector<std::string> more, const char* input) {
+    auto words = arguments(folder, "model");
+    words.insert(words.end(), more.begin(), more.end());
+    words.push_back("--overwrite");
+    const Ran ran = run_program(words);
+    EXPECT_EQ(ran.code, 2);
+    EXPECT_CONTAINS(ran.err, "what is read: found " + (folder / input).string());
+  };
+  refused({"--teacher", folder / "model/teacher"}, "model/teacher");
+  refused({"--data", folder / "model/text"}, "model/text");
+  refused({"--valid", folder / "model/valid"}, "model/valid");
 }
 
 TEST(TrainingRun, ATeacherThatDoesNotFitIsRefused) {

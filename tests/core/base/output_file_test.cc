@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
@@ -52,6 +53,29 @@ TEST_F(OutputFile, IsCheckedBeforeTheWork) {
   EXPECT_NE(refusal(directory_ / "no/b.json").find("its directory does not exist"), std::string::npos);
   EXPECT_NE(refusal(directory_.path(), true).find("is not a regular file"), std::string::npos);
   EXPECT_NE(refusal("/dev/null", true).find("is not a regular file"), std::string::npos);
+}
+
+TEST_F(OutputFile, NeverTakesThePlaceOfWhatIsRead) {
+  fs::create_directories(directory_ / "a/model");
+  write_output_file(directory_ / "a/text", "words", false);
+  fs::create_directory_symlink("a", directory_ / "link");
+  const auto apart = [&](const char* output, const char* input) {
+    try {
+      require_apart(directory_ / output, std::vector{directory_ / "else", directory_ / input});
+    } catch (const UserError& error) {
+      const std::string found = "found " + (directory_ / input).string();
+      EXPECT_NE(std::string(error.what()).find(found), std::string::npos) << error.what();
+      return false;
+    }
+    return true;
+  };
+  for (const char* output : {"a", "a/", "link", "link/", "a/model/..", "a/../a"})
+    for (const char* input : {"a", "a/", "a/model", "a/model/", "a/text", "link/model", "a/not-yet"})
+      EXPECT_FALSE(apart(output, input)) << output << " " << input;
+  EXPECT_FALSE(apart("link/text", "a/text"));
+  for (const char* output : {"b", "aa", "a/model/new", "a/mod", "a/text.json"})
+    for (const char* input : {"a", "a/model", "a/text", "link/model"})
+      EXPECT_TRUE(apart(output, input)) << output << " " << input;
 }
 
 TEST_F(OutputFile, FailsWithoutATrace) {

@@ -55,6 +55,21 @@ TEST(Tokenize, AddsNothingToShards) {
             read_tokens({temporary / "out"}, nullptr, {}).tokens);
 }
 
+TEST(Tokenize, NeverReplacesItsText) {
+  const TempDir temporary;
+  TokenizeOptions options = options_for(temporary, "llm.c");
+  options.overwrite = true;
+  options.out = temporary / "a.txt";
+  EXPECT_CONTAINS(user_error_of([&] { tokenize(options, Json::object()); }),
+                  "would take the place of what is read");
+  write_text(temporary / "b.json", "words");
+  options.out = temporary / "b";
+  options.files = {temporary / "b.json"};
+  EXPECT_CONTAINS(user_error_of([&] { tokenize(options, Json::object()); }),
+                  "would take the place of what is read");
+  EXPECT_EQ(read_text(temporary / "b.json"), "words");
+}
+
 TEST(Tokenize, RefusesWhatExistsBeforeAnyWork) {
   for (const char* existing : {"out", "out.json"}) {
     const TempDir temporary;
