@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <limits>
 #include <map>
 #include <numeric>
@@ -28,7 +29,7 @@ class Costs {
     std::ranges::sort(members);
     const auto [found, is_new] = known_.try_emplace(members, 0);
     if (is_new) {
-      found->second = problem_.cost(members);
+      found->second = finite(problem_.cost(members));
       ++asked_;
     }
     return found->second;
@@ -38,7 +39,7 @@ class Costs {
     std::vector<double> costs(groups.size());
     at::parallel_for(0, std::ssize(groups), 1, [&](std::int64_t begin, std::int64_t end) {
       for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i)
-        costs[i] = problem_.cost(groups[i]);
+        costs[i] = finite(problem_.cost(groups[i]));
     });
     for (std::size_t i = 0; i < groups.size(); ++i) known_.emplace(groups[i], costs[i]);
     asked_ = std::ssize(known_);
@@ -51,6 +52,12 @@ class Costs {
   bool spent() const { return asked_ >= problem_.evaluations; }
 
  private:
+  // A NaN would be neither more nor less than another cost: no search ends with it.
+  static double finite(double cost) {
+    check(std::isfinite(cost), "a merge has a cost");
+    return cost;
+  }
+
   const GroupingProblem& problem_;
   std::map<Members, double> known_;
   std::int64_t asked_ = 0;

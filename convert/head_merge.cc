@@ -138,11 +138,16 @@ at::Tensor mixed_block(const MixedMoments& mixed, const Members& members) {
   return mixed.moments_KEKE.index_select(0, index).index_select(2, index);
 }
 
+double in_units_of(double scale, double error) {
+  return scale > 0 ? error / scale : error;
+}
+
 MergeError merge_error(const HeadStatistics& statistics, const Members& members, const HeadMerge& merge) {
   double keys = turned_key_error(statistics, members, merge);
   if (!statistics.free_keys.empty()) keys += mixed_error(statistics.free_keys, members, merge.free_keys);
-  return {.keys = keys / statistics.key_scale(),
-          .values = mixed_error(statistics.values, members, merge.values) / statistics.value_scale()};
+  return {
+      .keys = in_units_of(statistics.key_scale(), keys),
+      .values = in_units_of(statistics.value_scale(), mixed_error(statistics.values, members, merge.values))};
 }
 
 AttentionLayer apply(const AttentionLayer& layer, const Grouping& grouping,

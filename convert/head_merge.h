@@ -40,6 +40,8 @@ struct MergeError {
   double keys = 0, values = 0;
   double total() const { return keys + values; }
 };
+// An error in units of a scale; heads without any size lose nothing.
+double in_units_of(double scale, double error);
 MergeError merge_error(const HeadStatistics& statistics, const Members& members, const HeadMerge& merge);
 
 // The layer with one key/value head for each group. Query heads follow their key/value head, members of a

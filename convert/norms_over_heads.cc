@@ -14,6 +14,11 @@ double size_of(const at::Tensor& heads_HDN, const InputMoments* moments) {
   return std::sqrt((seen * rows).sum().item<double>() / static_cast<double>(rows.size(0)));
 }
 
+// `part` / `whole`, or 1 where that is nothing: heads of zeros keep their norms' weights.
+double ratio(double part, double whole) {
+  return whole > 0 ? part / whole : 1;
+}
+
 // Divides heads by the norm weights that their rows get, and returns these.
 at::Tensor taken_out(const at::Tensor& source_HDN, const at::Tensor& source_norm_HD,
                      const InputMoments* moments, at::Tensor& merged_KDN) {
@@ -24,7 +29,7 @@ at::Tensor taken_out(const at::Tensor& source_HDN, const at::Tensor& source_norm
   const at::Tensor weight_KD =
       at::where(mean_KD.abs() > 0.1 * at::maximum(size_KD, floor), mean_KD, at::maximum(size_KD, floor));
   merged_KDN = merged_KDN / weight_KD.unsqueeze(2);
-  return weight_KD * (size_of(merged_KDN, moments) / size_of(source_HDN, moments));
+  return weight_KD * ratio(size_of(merged_KDN, moments), size_of(source_HDN, moments));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "convert/head_merge.h"
 #include "convert/refits/refits.h"
 #include "core/base/error.h"
 #include "core/base/table.h"
@@ -91,7 +92,7 @@ double held_out_error(const RefitProblem& problem, const AttentionLayer& student
     lost += (difference.square() * problem.weight_T1).sum(at::kDouble).item<double>();
     whole += (target.square() * problem.weight_T1).sum(at::kDouble).item<double>();
   }
-  return lost / whole;
+  return in_units_of(whole, lost);
 }
 
 std::span<const Refit> refits() {

@@ -88,8 +88,8 @@ MergeError optimal_error(const HeadStatistics& statistics, const Members& member
   const at::Tensor keys_CS = at::linalg_eigvalsh(weighted_keys(statistics, members), "L");
   double lost_keys = keys_CS.narrow(1, 0, keys_CS.size(1) - 1).sum().item<double>();
   if (!statistics.free_keys.empty()) lost_keys += mixed_rest(statistics.free_keys, members);
-  return {.keys = lost_keys / statistics.key_scale(),
-          .values = mixed_rest(statistics.values, members) / statistics.value_scale()};
+  return {.keys = in_units_of(statistics.key_scale(), lost_keys),
+          .values = in_units_of(statistics.value_scale(), mixed_rest(statistics.values, members))};
 }
 
 }  // namespace regroup::convert

@@ -111,7 +111,7 @@ AttentionLayer fit_reconstruct(const RefitProblem& problem, const AttentionLayer
   const model::Rotation rotation = model::rotation_for(
       problem.config, at::empty({1}, problem.weight_T1.options().dtype(type)), 0, problem.tokens());
   const model::DecoderLayer layer(problem.config, weights, problem.layer);
-  const double scale = mean_square(problem);
+  const double size = mean_square(problem), scale = size > 0 ? size : 1;
   const std::int64_t batches = (problem.training + kBatch - 1) / kBatch;
   RandomStream random(0, "convert/reconstruct/" + std::to_string(problem.layer));
   std::int64_t step = 0;

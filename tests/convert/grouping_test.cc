@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <mutex>
 
@@ -68,6 +69,15 @@ std::vector<std::int64_t> first_heads(std::int64_t count) {
   std::vector<std::int64_t> heads;
   for (std::int64_t i = 0; i < count; ++i) heads.push_back(i);
   return heads;
+}
+
+TEST(Grouping, CostsAreNumbers) {
+  for (const std::int64_t groups : {2, 3, 6})
+    EXPECT_THROW(cheapest_groups({.heads = 12,
+                                  .groups = groups,
+                                  .cost = [](const Members&) { return std::nan(""); },
+                                  .evaluations = 100000}),
+                 std::logic_error);
 }
 
 TEST(Grouping, ContiguousGroupsAreAinslies) {
