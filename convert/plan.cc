@@ -192,6 +192,15 @@ std::vector<PlannedShard> moved_shards(const ModelDirectory& model, const Plan& 
   return shards;
 }
 
+// What is written must be the model that was asked for to whoever reads it.
+void require_read_again(const Plan& plan) {
+  const std::string where = "config.json of the result";
+  const family::Family& family = family::family_for(plan.config_json, where);
+  check(&family == plan.target.family &&
+            family.read_config(plan.config_json, where).kv_heads == plan.options.kv_heads,
+        "config.json says the key/value heads that were asked for");
+}
+
 std::string cache_line(const family::ModelConfig& config, std::int64_t element_bytes) {
   const auto per_token = static_cast<double>(family::kv_bytes_per_token(config, element_bytes));
   return fmt::format("{} a token, {} at {} tokens", human_bytes(per_token),
@@ -283,6 +292,7 @@ Plan make_plan(const ModelDirectory& model, const PlanOptions& asked) {
     if (plan.count(Action::kCast) > 0)
       plan.config_json = family::with_dtype(plan.config_json, *options.dtype);
   }
+  require_read_again(plan);
   plan.carried = model::companions(model);
   return plan;
 }

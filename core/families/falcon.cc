@@ -103,7 +103,8 @@ bool holds(const Json& config, std::int64_t kv_heads) {
 
 Json with_kv_heads(const Json& config, std::int64_t kv_heads) {
   if (is_grouped(ConfigReader(config, "config.json"))) return with_count(config, "num_kv_heads", kv_heads);
-  if (kv_heads != 1) return as_own(config, "FalconForCausalLM", "falcon", kv_heads);
+  if (kv_heads != 1 || is_own(ConfigReader(config, "config.json")))
+    return as_own(config, "FalconForCausalLM", "falcon", kv_heads);
   Json changed = config;
   changed["multi_query"] = true;
   return changed;

@@ -72,7 +72,8 @@ bool holds(const Json&, std::int64_t kv_heads) {
 }
 
 Json with_kv_heads(const Json& config, std::int64_t kv_heads) {
-  if (kv_heads != 1) return as_own(config, "GPTBigCodeForCausalLM", "gpt_bigcode", kv_heads);
+  if (kv_heads != 1 || is_own(ConfigReader(config, "config.json")))
+    return as_own(config, "GPTBigCodeForCausalLM", "gpt_bigcode", kv_heads);
   Json changed = config;
   changed["multi_query"] = true;
   return changed;

@@ -69,6 +69,7 @@ Json with_count(const Json& config, std::string_view key, std::int64_t kv_heads,
 // name of their own, so that engines refuse them instead of misreading them. The number of key/value heads
 // stands in num_key_value_heads then, and only then: HF ignores that key in these families.
 inline constexpr std::string_view kOwnPrefix = "Regroup", kOwnTypePrefix = "regroup_";
+// A model that has such a name keeps it whatever number it gets.
 bool is_own(const ConfigReader& config);
 Json as_own(const Json& config, std::string_view architecture, std::string_view model_type,
             std::int64_t kv_heads);

@@ -1,6 +1,7 @@
 // What holds for every family, whatever its layout and its arithmetic: over all checkpoints in
 // tests/goldens/families and every number of groups.
 #include <c10/core/GradMode.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -168,6 +169,45 @@ TEST_P(FamilyLaws, EveryConversionIsAModelOfThatManyHeads) {
     convert_to(model_.path, output, {.kv_heads = groups, .refit = "none"}, {.tokens = 1024});
     EXPECT_EQ(family::open_model(output).config.kv_heads, groups);
     EXPECT_TRUE(at::isfinite(logits_of(output, at::kFloat)).all().item<bool>());
+  }
+}
+
+// A conversion can be converted: in steps or at once, to the same number of heads.
+TEST_P(FamilyLaws, EveryConversionCanBeConverted) {
+  for (const std::int64_t first : family::reachable_kv_heads(config())) {
+    const fs::path once = folder_ / std::to_string(first);
+    convert_to(model_.path, once, {.kv_heads = first, .method = "mean"});
+    for (const std::int64_t second : family::reachable_kv_heads(family::open_model(once).config)) {
+      const fs::path twice = folder_ / fmt::format("{}-{}", first, second);
+      convert_to(once, twice, {.kv_heads = second, .method = "mean"});
+      EXPECT_EQ(family::open_model(twice).config.kv_heads, second) << "by way of " << first;
+      EXPECT_TRUE(at::isfinite(logits_of(twice, at::kFloat)).all().item<bool>());
+    }
+  }
+}
+
+// A layer without keys looks everywhere alike, one without values or output adds nothing: neither has
+// anything to lose, and where the other heads are equal, nothing is lost.
+TEST_P(FamilyLaws, ZerosMergeToZeros) {
+  if (!is_multi_head()) GTEST_SKIP() << "grouped already";
+  if (config().clip_qkv > 0) GTEST_SKIP() << "clipping leaves no gauges to turn by";
+  for (const auto& [name, parts] :
+       {std::pair{"keys", std::pair{family::Part::kKeyWeight, family::Part::kKeyBias}},
+        {"values", {family::Part::kValueWeight, family::Part::kValueBias}},
+        {"output", {family::Part::kOutputWeight, family::Part::kOutputBias}}}) {
+    model::Weights zeroed = weights_;
+    testing::equal_heads(config(), 2, zeroed);
+    for (const family::Part part : {parts.first, parts.second})
+      if (const auto found = zeroed.find({part, 0}); found != zeroed.end())
+        found->second = at::zeros_like(found->second);
+    const fs::path source = folder_ / name;
+    testing::write_like(model_, zeroed, DType::kF64, source);
+    const at::Tensor expected = logits_of(source, at::kDouble);
+    for (const bool drawn : {false, true}) {
+      const fs::path output = folder_ / fmt::format("{}-{}", name, drawn);
+      convert_to(source, output, {.kv_heads = 2}, {.weights_only = !drawn, .tokens = drawn ? 1024 : 0});
+      EXPECT_LT(difference(logits_of(output, at::kDouble), expected), 1e-8) << name << " " << drawn;
+    }
   }
 }
 
