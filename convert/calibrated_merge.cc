@@ -8,12 +8,10 @@
 
 #include "convert/layer_files.h"
 #include "convert/source_stream.h"
+#include "convert/stream_storage.h"
 #include "core/base/error.h"
 #include "core/base/hash.h"
-#include "core/base/log.h"
-#include "core/base/memory.h"
 #include "core/base/progress.h"
-#include "core/base/units.h"
 #include "core/base/version.h"
 #include "core/model/decoder.h"
 #include "core/model/device.h"
@@ -34,56 +32,12 @@ constexpr double kDriftCorrection = 1;
 // Windows whose attention itself is compared (refits/query.cc).
 constexpr std::int64_t kAttentionWindows = 16;
 
-// Bytes that a layer takes at its heaviest: its weights, the student's projections with their gradients and
-// Adam's two moments, and statistics in float64.
-std::uint64_t layer_bytes(const family::ModelConfig& config, std::int64_t element) {
-  const auto count = [](std::int64_t rows, std::int64_t columns) {
-    return static_cast<std::uint64_t>(rows) * static_cast<std::uint64_t>(columns);
-  };
-  const std::uint64_t projections =
-      2 * count(config.hidden, config.query_width()) + 2 * count(config.hidden, config.kv_width());
-  const std::uint64_t feed_forward = 3 * count(config.hidden, config.ffn);
-  const std::uint64_t statistics =
-      2 * count(config.hidden, config.hidden) + 2 * count(config.query_width(), config.query_width());
-  return static_cast<std::uint64_t>(element) * (6 * projections + feed_forward) + 8 * statistics;
-}
-
 // Of positions in statistics and errors: 1, but for the first.
 at::Tensor position_weights(std::int64_t length, double first, at::TensorOptions options) {
   at::Tensor weight_T1 = at::ones({length, 1}, options);
   weight_T1.narrow(0, 0, 1).fill_(first);
   return weight_T1;
 }
-
-// Where the residual streams of all windows lie, [W, T, M] on the CPU.
-class StreamStorage {
- public:
-  // Room for `count` of them, in `directory` where they do not fit beside a layer.
-  StreamStorage(const ModelDirectory& model, const CalibrationTokens& tokens, std::int64_t count,
-                const CalibrationOptions& options, const fs::path& directory)
-      : shape_{tokens.windows(), tokens.length(), model.config.hidden}, type_(arithmetic_of(model)) {
-    const std::uint64_t bytes =
-        static_cast<std::uint64_t>(count * c10::multiply_integers(shape_)) * at::elementSize(type_);
-    const std::uint64_t budget = options.memory.value_or(available_host_memory() / 10 * 9);
-    if (bytes + layer_bytes(model.config, static_cast<std::int64_t>(at::elementSize(type_))) <= budget)
-      return;
-    directory_ = directory;
-    log_info(fmt::format("hidden states of {} do not fit beside a layer: they are kept in {}",
-                         human_bytes(static_cast<double>(bytes)), directory_.string()));
-  }
-
-  at::Tensor make(const char* name) const {
-    if (directory_.empty()) return at::empty(shape_, type_);
-    const fs::path file = directory_ / name;
-    fs::remove(file);
-    return at::from_file(file.string(), /*shared=*/true, c10::multiply_integers(shape_), type_).view(shape_);
-  }
-
- private:
-  std::vector<std::int64_t> shape_;
-  at::ScalarType type_;
-  fs::path directory_;  // empty: memory
-};
 
 class CalibratedMerge {
  public:
@@ -102,12 +56,12 @@ class CalibratedMerge {
                   "tokens"),
         weight_T1_(position_weights(tokens.length(), recipe.options.first_position_weight,
                                     at::TensorOptions(type_).device(device_))),
-        storage_(model, tokens, follows_student() ? 3 : 1, recipe.options, files.directory()),
-        source_(model, tokens.tokens_WT, storage_.make("source"), device_) {
+        storage_(model, tokens.tokens_WT, follows_student() ? 3 : 1, recipe.options),
+        source_(model, tokens.tokens_WT, storage_.make(), device_) {
     student_config_.kv_heads = recipe.merge.groups;
     if (!follows_student()) return;
-    student_WTM_ = storage_.make("student").copy_(source_.stream_WTM());
-    target_WTM_ = storage_.make("target");
+    student_WTM_ = storage_.make().copy_(source_.stream_WTM());
+    target_WTM_ = storage_.make();
   }
 
   void run() {
@@ -274,6 +228,14 @@ std::string fingerprint(const ModelDirectory& model, const CalibrationRecipe& re
 }
 
 }  // namespace
+
+std::uint64_t layer_file_bytes(const ModelDirectory& model, std::int64_t groups) {
+  family::ModelConfig config = model.config;
+  config.kv_heads = groups;
+  const std::int64_t rows = 2 * (config.query_width() + config.kv_width());  // [H·D, N], [K·D, N], [M, H·D]
+  return static_cast<std::uint64_t>(config.layers * rows * (config.hidden + 1)) *
+         at::elementSize(arithmetic_of(model));
+}
 
 MergedLayers merged_from_tokens(const ModelDirectory& model, const CalibrationRecipe& recipe,
                                 const CalibrationTokens& seen, const fs::path& work) {

@@ -52,7 +52,7 @@ CalibrationTokens generate_calibration(const family::ModelDirectory& model, cons
 // Tokens that stand in for text where there is none: ids drawn by a law of frequencies, of which the source
 // then replaces every second one, and after that the others, by what it expects after those before. It sees
 // its own expectations so, at the cost of two passes, where text of its own takes as many steps as tokens. A
-// layer at a time is in memory, beside the hidden states of all windows.
+// layer at a time is in memory, beside the hidden states of all windows where they fit (stream_storage.h).
 CalibrationTokens draw_calibration(const family::ModelDirectory& model, const CalibrationOptions& options,
                                    const std::string& device, std::uint64_t seed);
 

@@ -27,9 +27,14 @@ void require_another_place(const ConvertOptions& options, const MergeRecipe& rec
   require_apart(options.output, inputs);
 }
 
-// Weights and carried files; the rest is a few kilobytes.
-std::uint64_t written_bytes(const Plan& plan) {
+bool looks_at_tokens(const Plan& plan) {
+  return plan.merges && plan.options.evidence != Evidence::kWeights;
+}
+
+// Weights, carried files, and layers that wait to be written; the rest is a few kilobytes.
+std::uint64_t written_bytes(const family::ModelDirectory& model, const Plan& plan) {
   std::uint64_t bytes = plan.output_bytes();
+  if (looks_at_tokens(plan)) bytes += layer_file_bytes(model, plan.options.kv_heads);
   for (const auto& file : plan.carried) bytes += std::filesystem::file_size(file.from);
   return bytes;
 }
@@ -72,7 +77,7 @@ std::filesystem::path work_directory(std::filesystem::path output) {
 // None where weights alone say how to merge, or nothing is merged.
 std::optional<CalibrationTokens> calibration_tokens(const family::ModelDirectory& model, const Plan& plan,
                                                     const ConvertOptions& options) {
-  if (!plan.merges) return std::nullopt;
+  if (!looks_at_tokens(plan)) return std::nullopt;
   switch (plan.options.evidence) {
     case Evidence::kWeights:
       return std::nullopt;
@@ -122,7 +127,8 @@ std::string describe(const ConvertOptions& options) {
   return plan_text(model, plan) + fmt::format("{:<16}{}\n", "tokenizer", tokenizer_line(options.model));
 }
 
-std::string convert(const ConvertOptions& options, const Json& resolved) {
+std::string convert(const ConvertOptions& asked, const Json& resolved) {
+  ConvertOptions options = asked;
   const auto start = std::chrono::steady_clock::now();
   const family::ModelDirectory model = family::open_model(options.model);
   const Plan plan = make_plan(model, plan_options(options));
@@ -130,7 +136,8 @@ std::string convert(const ConvertOptions& options, const Json& resolved) {
   require_tokens_used(options, plan);
   require_another_place(options, recipe);
   checkpoint::OutputDirectory output(options.output, options.overwrite);
-  output.require_space(written_bytes(plan));
+  output.require_space(written_bytes(model, plan));
+  options.calibration.scratch = output.partial();
   const std::optional<CalibrationTokens> tokens = calibration_tokens(model, plan, options);
   MergedLayers layers = merged_layers(model, plan, recipe, options, tokens);
   const Executed executed = execute_plan(model, plan, layers, output.partial());

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "convert/calibration.h"
-#include "convert/source_stream.h"
+#include "convert/stream_storage.h"
 #include "core/base/error.h"
 #include "core/base/progress.h"
 #include "core/base/random.h"
@@ -39,40 +39,37 @@ at::Tensor first_ids(std::int64_t windows, std::int64_t length, std::int64_t voc
 }
 
 // Draws the ids at positions begin, begin + 2, .. of a window, each by the logits of the position before it.
-void draw_every_second(const at::Tensor& logits_TV, std::size_t begin, RandomStream stream,
-                       std::span<std::int64_t> ids) {
-  const at::Tensor wide_TV = logits_TV.to(at::TensorOptions(at::kDouble).device(at::kCPU)).contiguous();
-  const auto vocab = static_cast<std::size_t>(wide_TV.size(1));
-  const std::span logits(wide_TV.const_data_ptr<double>(), static_cast<std::size_t>(wide_TV.numel()));
-  for (std::size_t t = begin; t < ids.size(); t += 2)
-    ids[t] = model::sample_token(logits.subspan((t - 1) * vocab, vocab), 1, 1, stream);
+void draw_every_second(const model::Decoder& head, const at::Tensor& stream_TM, std::int64_t begin,
+                       RandomStream random, std::span<std::int64_t> ids) {
+  constexpr std::int64_t kRowsAtATime = 64;  // their logits are held
+  const at::Tensor before_NM =
+      head.final_states(stream_TM).slice(0, begin - 1, stream_TM.size(0) - 1, /*step=*/2);
+  std::int64_t* id = ids.data() + begin;
+  for (std::int64_t row = 0; row < before_NM.size(0); row += kRowsAtATime) {
+    const at::Tensor logits_NV = head.logits(before_NM.slice(0, row, row + kRowsAtATime))
+                                     .to(at::TensorOptions(at::kDouble).device(at::kCPU))
+                                     .contiguous();
+    const auto vocab = static_cast<std::size_t>(logits_NV.size(1));
+    for (std::int64_t i = 0; i < logits_NV.size(0); ++i, id += 2)
+      *id = model::sample_token({logits_NV[i].const_data_ptr<double>(), vocab}, 1, 1, random);
+  }
 }
 
-// The residual streams of all windows after the last layer.
-at::Tensor last_stream(const family::ModelDirectory& model, const at::Tensor& ids_WT, at::Device device,
-                       Progress& progress) {
-  const std::int64_t windows = ids_WT.size(0), length = ids_WT.size(1), hidden = model.config.hidden;
-  const at::Tensor stream_NM = at::empty({windows * length, hidden}, arithmetic_of(model));
-  model::run_layer_by_layer(model, ids_WT.split(kWindowsAtATime), device, stream_NM,
+// Replaces the odd positions of all windows in even rounds, the others but the first in odd ones. The
+// streams of all windows pass through `stream_WTM`.
+void redraw(const family::ModelDirectory& model, const at::Tensor& ids_WT, const at::Tensor& stream_WTM,
+            at::Device device, int round, std::uint64_t seed, Progress& progress) {
+  model::run_layer_by_layer(model, ids_WT.split(kWindowsAtATime), device, stream_WTM.flatten(0, 1),
                             [&](double tokens) { progress.advance(tokens); });
-  return stream_NM.view({windows, length, hidden});
-}
-
-// Replaces the odd positions of all windows in even rounds, the others but the first in odd ones.
-void redraw(const family::ModelDirectory& model, const at::Tensor& ids_WT, at::Device device, int round,
-            std::uint64_t seed, Progress& progress) {
-  const at::Tensor stream_WTM = last_stream(model, ids_WT, device, progress);
   const model::Decoder head(model.config, model::load_head(model, stream_WTM.scalar_type(), device));
   const std::span ids(ids_WT.mutable_data_ptr<std::int64_t>(), static_cast<std::size_t>(ids_WT.numel()));
   const auto length = static_cast<std::size_t>(ids_WT.size(1));
   at::parallel_for(0, ids_WT.size(0), 1, [&](std::int64_t first, std::int64_t last) {
     const at::NoGradGuard no_grad;
-    for (std::int64_t window = first; window < last; ++window) {
-      const at::Tensor logits_TV = head.logits(head.final_states(stream_WTM[window].to(device)));
-      draw_every_second(logits_TV, round % 2 == 0 ? 1 : 2,
+    for (std::int64_t window = first; window < last; ++window)
+      draw_every_second(head, stream_WTM[window].to(device), round % 2 == 0 ? 1 : 2,
                         RandomStream(seed, fmt::format("convert/drawn/{}/{}", round, window)),
                         ids.subspan(static_cast<std::size_t>(window) * length, length));
-    }
   });
 }
 
@@ -86,7 +83,9 @@ CalibrationTokens draw_calibration(const family::ModelDirectory& model, const Ca
   const at::Tensor ids_WT = first_ids(windows, length, model.config.vocab_size, seed);
   Progress progress("drawing tokens", static_cast<double>(kRounds * model.config.layers * windows * length),
                     "tokens");
-  for (int round = 0; round < kRounds; ++round) redraw(model, ids_WT, device, round, seed, progress);
+  const at::Tensor stream_WTM = StreamStorage(model, ids_WT, 1, options).make();
+  for (int round = 0; round < kRounds; ++round)
+    redraw(model, ids_WT, stream_WTM, device, round, seed, progress);
   return {.tokens_WT = ids_WT,
           .held_out = held_out_of(windows),
           .origin = fmt::format("drawn at random, then as the source expects them, seed {}", seed)};

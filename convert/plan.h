@@ -38,6 +38,7 @@ struct CalibrationOptions {
   // it out. Trained models often keep an attention sink there.
   double first_position_weight = 1;
   std::optional<std::uint64_t> memory;  // bytes to stay within; none: most of what the machine has left
+  std::filesystem::path scratch;        // for hidden states that do not; empty: TMPDIR
 };
 
 inline constexpr std::int64_t kCalibrationTokens = 65536;

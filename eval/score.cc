@@ -5,12 +5,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
-#include "core/base/scratch_memory.h"
 #include "core/metric/token_scores.h"
 #include "core/model/block_cache.h"
 #include "core/model/decoder.h"
 #include "core/model/device.h"
+#include "core/model/scratch_tensor.h"
 
 namespace regroup::eval {
 namespace {
@@ -47,25 +48,18 @@ struct Scorer::Model {
 
 namespace {
 
-// On the CPU; mapped from a file that goes with the tensor where it is to lie on disk.
-at::Tensor room_for(std::int64_t rows, std::int64_t columns, at::ScalarType type, bool on_disk,
-                    const fs::path& directory) {
-  if (!on_disk) return at::empty({rows, columns}, type);
-  auto file = std::make_shared<ScratchMemory>(
-      directory, static_cast<std::uint64_t>(rows * columns) * at::elementSize(type));
-  void* bytes = file->bytes().data();
-  return at::from_blob(
-      bytes, {rows, columns}, [file = std::move(file)](void*) {}, type);
+std::optional<fs::path> place(bool on_disk, const ScoreOptions& options) {
+  return on_disk ? std::optional(options.scratch) : std::nullopt;
 }
 
 std::shared_ptr<SourceStates> make_states(const model::Decoder& decoder, std::int64_t scored,
                                           const ScoreOptions& options) {
   const at::Tensor& projection_VM = decoder.output_projection();
-  return std::make_shared<SourceStates>(
-      SourceStates{{.hidden_NM = room_for(scored, projection_VM.size(1), projection_VM.scalar_type(),
-                                          options.placement.states_on_disk, options.scratch),
-                    .projection_VM = projection_VM,
-                    .bias_V = decoder.output_bias()}});
+  return std::make_shared<SourceStates>(SourceStates{
+      {.hidden_NM = model::scratch_tensor({scored, projection_VM.size(1)}, projection_VM.scalar_type(),
+                                          place(options.placement.states_on_disk, options)),
+       .projection_VM = projection_VM,
+       .bias_V = decoder.output_bias()}});
 }
 
 model::Weights weights_of(const family::ModelDirectory& model, const ScoreOptions& options) {
@@ -92,8 +86,8 @@ Scores Scorer::score(const ScoreRequest& request, const std::function<void(doubl
   metric::ScoringOptions scoring{.batch = request.batch, .where = where_};
   if (options_.placement.by_layers) {
     const auto room = [&](std::int64_t rows, std::int64_t columns) {
-      return room_for(rows, columns, decoder.output_projection().scalar_type(),
-                      options_.placement.streams_on_disk, options_.scratch);
+      return model::scratch_tensor({rows, columns}, decoder.output_projection().scalar_type(),
+                                   place(options_.placement.streams_on_disk, options_));
     };
     scoring.states = metric::layer_by_layer(model_->directory, decoder, room, [&, scored](double share) {
       done(share * static_cast<double>(scored));

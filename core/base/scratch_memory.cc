@@ -19,7 +19,7 @@ namespace {
   throw UserError({.where = directory.string(),
                    .what = full ? "not enough room for a temporary file" : "no temporary file can be written",
                    .found = std::strerror(code),
-                   .remedy = "Free some room, or set TMPDIR to a directory on another disk"});
+                   .remedy = "Free some room, or name a place on another disk"});
 }
 
 // Not every file system can make a file without a name; then one loses its name at once.

@@ -6,8 +6,10 @@
 
 #include "convert/convert.h"
 #include "convert/layer_files.h"
+#include "convert/stream_storage.h"
 #include "core/base/file.h"
 #include "core/base/random.h"
+#include "core/checkpoint/safetensors.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_llama.h"
@@ -207,7 +209,64 @@ TEST_F(CalibratedMerge, HiddenStatesOnDiskChangeNoBit) {
   const std::string in_memory = weights_in(run(options("a")));
   ConvertOptions tight = options("b");
   tight.calibration.memory = 1;
+  ::testing::internal::CaptureStderr();
   EXPECT_EQ(weights_in(run(tight)), in_memory);
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  EXPECT_CONTAINS(said, "hidden states of 240 KiB do not fit beside a layer");
+  EXPECT_FALSE(fs::exists(folder_ / ".b.layers"));
+
+  const auto model = family::open_model(folder_ / "source");
+  const CalibrationOptions tiny{.memory = 1, .scratch = folder_.path()};
+  const StreamStorage storage(model, at::empty({20, 64}, at::kLong), 3, tiny);
+  ASSERT_TRUE(storage.on_disk());
+  const at::Tensor one = storage.make(), other = storage.make();
+  EXPECT_EQ(one.sizes(), at::IntArrayRef({20, 64, 16}));
+  EXPECT_TRUE(one.eq(0).all().item<bool>());
+  one.fill_(1);
+  EXPECT_TRUE(other.eq(0).all().item<bool>());
+  EXPECT_FALSE(StreamStorage(model, at::empty({20, 64}, at::kLong), 3, {}).on_disk());
+}
+
+// Blocks are taken at once: a disk that fills up later cannot end the run.
+TEST_F(CalibratedMerge, ADiskWithoutRoomForHiddenStatesIsSaidAtOnce) {
+  const auto model = family::open_model(folder_ / "source");
+  const at::Tensor far_too_many = at::empty({1}, at::kLong).expand({std::int64_t{1} << 40, 64});
+  const StreamStorage storage(model, far_too_many, 1, {.scratch = folder_.path()});
+  EXPECT_CONTAINS(user_error_of([&] { storage.make(); }), "not enough room for a temporary file");
+}
+
+TEST_F(CalibratedMerge, LayerFilesTakeWhatIsCountedForThem) {
+  for (const bool attention_bias : {false, true}) {
+    TinyLlama shape = kShape;
+    shape.attention_bias = attention_bias;
+    shape.hidden = 64;
+    testing::write_tiny_llama(shape, folder_ / "wide");
+    const auto model = family::open_model(folder_ / "wide");
+    merged_from_tokens(model, {.merge = {.method = &merge_method("mean"), .groups = 2, .layers = 3}},
+                       {.tokens_WT = at::zeros({4, 32}, at::kLong), .held_out = 1, .origin = ""},
+                       folder_ / "work");
+    std::uint64_t held = 0;
+    for (const auto& file : fs::directory_iterator(folder_ / "work"))
+      if (file.path().extension() == ".safetensors") {
+        const checkpoint::TensorFile reader = checkpoint::open_safetensors(file.path());
+        for (const auto& tensor : reader.header().tensors) held += tensor.bytes();
+      }
+    const std::uint64_t counted = layer_file_bytes(model, 2);
+    EXPECT_LE(held, counted);
+    EXPECT_GT(held, counted / 10 * 9);
+    fs::remove_all(folder_ / "work");
+    fs::remove_all(folder_ / "wide");
+  }
+}
+
+TEST(LayerBytes, CountExpertsAndTheOutput) {
+  family::ModelConfig config{
+      .vocab_size = 1, .hidden = 100, .layers = 1, .heads = 1, .kv_heads = 1, .head_dim = 1, .ffn = 100};
+  const std::uint64_t plain = layer_bytes(config, 4);
+  config.experts = {.count = 64, .chosen = 2, .ffn = 50, .shared_ffn = 200};
+  EXPECT_EQ(layer_bytes(config, 4), plain + 4 * 3 * 100 * (64 * 50 + 200 - 100));
+  config.vocab_size = 1'000'000;
+  EXPECT_EQ(layer_bytes(config, 4), 4u * 100 * 1'000'000);
 }
 
 TEST_F(CalibratedMerge, EveryMethodCanBeCalibratedAndRefitted) {

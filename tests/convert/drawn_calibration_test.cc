@@ -53,6 +53,16 @@ TEST_F(DrawnCalibration, IsDeterminedByTheSeed) {
   EXPECT_FALSE(at::equal(drawn(1, 64 * 10), ids_WT));
 }
 
+TEST_F(DrawnCalibration, HiddenStatesOnDiskChangeNoToken) {
+  ::testing::internal::CaptureStderr();
+  const at::Tensor ids_WT =
+      draw_calibration(family::open_model(folder_ / "source"), {.tokens = 64 * 10, .memory = 1}, "cpu", 0)
+          .tokens_WT;
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  EXPECT_CONTAINS(said, "hidden states of 40");
+  EXPECT_TRUE(at::equal(ids_WT, drawn(0, 64 * 10)));
+}
+
 TEST_F(DrawnCalibration, IsWhatAConversionWithoutTextGoesBy) {
   const Json record = result(options("drawn"))["calibration"];
   EXPECT_CONTAINS(record["origin"].get<std::string>(), "drawn at random");
