@@ -64,6 +64,7 @@ Run declare_inspect(CLI::App& app) {
     };
     if (options->heads) {
       options->inspect_heads.model = options->model;
+      options->inspect_heads.device = invocation.common.device;
       options->inspect_heads.seed = invocation.common.seed;
       options->inspect_heads.overwrite = invocation.common.overwrite;
       print(convert::inspect_heads(options->inspect_heads), convert::heads_text);

@@ -14,10 +14,12 @@
 #include "convert/merged_layers.h"
 #include "convert/plan.h"
 #include "convert/source_stream.h"
+#include "convert/stream_storage.h"
 #include "core/base/error.h"
 #include "core/base/output_file.h"
 #include "core/base/progress.h"
 #include "core/family/model_directory.h"
+#include "core/model/device.h"
 #include "core/model/weights.h"
 
 namespace regroup::convert {
@@ -85,15 +87,10 @@ Json similarity_json(const HeadSimilarity& similarity) {
           {"after_matrix", rows(similarity.after_KK)}};
 }
 
-MergeContext context_of(const HeadStatistics& statistics) {
-  return {.head_dim = statistics.head_dim(), .rotary_dims = 2 * statistics.keys_CKK.size(0)};
-}
-
 // What merging groups of one layer loses; a group that several numbers of heads ask for is merged once.
 class LayerCosts {
  public:
-  LayerCosts(const MergeMethod& method, const HeadStatistics& statistics)
-      : method_(method), statistics_(statistics) {}
+  LayerCosts(const MergeMethod& method, const MergeProblem& problem) : method_(method), problem_(problem) {}
 
   // Safe to call from several threads.
   MergeError of(const Members& members) {
@@ -101,7 +98,7 @@ class LayerCosts {
       const std::lock_guard lock(mutex_);
       if (const auto found = known_.find(members); found != known_.end()) return found->second;
     }
-    const MergeError error = group_error(method_, statistics_, members, context_of(statistics_));
+    const MergeError error = group_error(method_, problem_.statistics, members, problem_.context);
     const std::lock_guard lock(mutex_);
     known_.emplace(members, error);
     return error;
@@ -117,7 +114,7 @@ class LayerCosts {
 
  private:
   const MergeMethod& method_;
-  const HeadStatistics& statistics_;
+  const MergeProblem& problem_;
   std::mutex mutex_;
   std::map<Members, MergeError> known_;
 };
@@ -126,34 +123,35 @@ Json error_json(const MergeError& error) {
   return {{"cost", error.total()}, {"keys", error.keys}, {"values", error.values}};
 }
 
-Json merge_json(const MergeRecipe& recipe, const HeadStatistics& statistics, LayerCosts& costs,
+Json merge_json(const MergeRecipe& recipe, const AttentionLayer& source, LayerCosts& costs,
                 std::int64_t layer) {
   const ChosenGroups chosen =
-      choose_groups(recipe, statistics.heads(), statistics.head_dim(), layer,
+      choose_groups(recipe, source.kv_heads(), source.head_dim(), layer,
                     [&](const Members& members) { return costs.of(members).total(); });
   Json merge = {{"kv_heads", recipe.groups}};
   merge.update(error_json(costs.of(chosen.groups)));
   merge["least"] = chosen.exact;
   merge["groups"] = chosen.groups;
-  merge["contiguous"] = error_json(costs.of(contiguous_groups(statistics.heads(), recipe.groups)));
+  merge["contiguous"] = error_json(costs.of(contiguous_groups(source.kv_heads(), recipe.groups)));
   return merge;
 }
 
 // What a conversion without text goes by, the source's inputs over drawn tokens: layers in order.
 class DrawnInputs {
  public:
-  DrawnInputs(const ModelDirectory& model, std::int64_t tokens, std::uint64_t seed)
+  DrawnInputs(const ModelDirectory& model, const InspectHeadsOptions& options)
       : model_(model),
-        device_(at::kCPU),
-        tokens_(draw_calibration(model, {.tokens = tokens}, "cpu", seed)),
-        stream_(model, tokens_.tokens_WT,
-                at::empty({tokens_.windows(), tokens_.length(), model.config.hidden}, arithmetic_of(model)),
-                device_) {}
+        device_(model::open_device(options.device)),
+        type_(arithmetic_of(model)),
+        tokens_(
+            draw_calibration(model, {.tokens = options.calibration_tokens}, options.device, options.seed)),
+        stream_(model, tokens_.tokens_WT, StreamStorage(model, tokens_.tokens_WT, 1, {}).make(), device_) {}
 
   InputMoments next(const AttentionLayer& attention) {
-    MomentSum moments(attention.k_KDN.size(2), at::ones({tokens_.length(), 1}, arithmetic_of(model_)));
+    MomentSum moments(attention.k_KDN.size(2),
+                      at::ones({tokens_.length(), 1}, at::TensorOptions(type_).device(device_)));
     stream_.advance(
-        model::load_layer(model_, stream_.layer(), arithmetic_of(model_), device_),
+        model::load_layer(model_, stream_.layer(), type_, device_),
         [&](const SourceStream::Step& step) { moments.add(tokens_.learned(step.input_BTM, step.begin)); });
     return moments.mean();
   }
@@ -161,6 +159,7 @@ class DrawnInputs {
  private:
   const ModelDirectory& model_;
   at::Device device_;
+  at::ScalarType type_;
   CalibrationTokens tokens_;
   SourceStream stream_;
 };
@@ -169,16 +168,20 @@ class DrawnInputs {
 Json layer_json(const ModelDirectory& model, MergeRecipe recipe, const std::vector<std::int64_t>& counts,
                 std::int64_t layer, DrawnInputs* inputs) {
   const AttentionLayer attention = read_attention(model, layer, /*with_queries=*/true);
-  HeadStatistics statistics = head_statistics(attention, moments_from_weights(model, layer, attention));
+  const InputMoments expected = moments_from_weights(model, layer, attention);
+  MergeProblem problem = merge_problem(attention, &expected, /*calibrated=*/false, *recipe.method);
   Json json = {{"layer", layer},
-               {"keys", similarity_json(key_similarity(statistics))},
-               {"values", similarity_json(value_similarity(statistics))},
+               {"keys", similarity_json(key_similarity(problem.statistics))},
+               {"values", similarity_json(value_similarity(problem.statistics))},
                {"merges", Json::array()}};
-  if (inputs) statistics = head_statistics(attention, inputs->next(attention));
-  LayerCosts costs(*recipe.method, statistics);
+  if (inputs) {
+    const InputMoments seen = inputs->next(attention);
+    problem = merge_problem(attention, &seen, /*calibrated=*/true, *recipe.method);
+  }
+  LayerCosts costs(*recipe.method, problem);
   for (const std::int64_t count : counts) {
     recipe.groups = count;
-    json["merges"].push_back(merge_json(recipe, statistics, costs, layer));
+    json["merges"].push_back(merge_json(recipe, problem.source, costs, layer));
   }
   return json;
 }
@@ -214,6 +217,7 @@ Json inspect_heads(const InspectHeadsOptions& options) {
   const MergeMethod& method = method_with_cost(options.method);
   const std::vector<std::int64_t> counts = mergeable(model);
   const family::ModelConfig& config = model.config;
+  const std::string_view grouping = grouping_of(method, config);
   const bool drawn = options.calibration_tokens > 0;
   if (drawn && !method.uses_statistics)
     throw UserError({.where = "--calibration-tokens",
@@ -224,7 +228,7 @@ Json inspect_heads(const InspectHeadsOptions& options) {
                {"kv_heads", config.kv_heads},
                {"head_dim", config.head_dim},
                {"method", method.name},
-               {"grouping", method.grouping},
+               {"grouping", grouping},
                {"evidence", evidence_name(drawn ? Evidence::kDrawn : Evidence::kWeights)},
                {"shown", shown_counts(options.kv_heads, counts)}};
   if (!options.report.empty()) require_output_file(options.report, "--report", options.overwrite);
@@ -232,14 +236,14 @@ Json inspect_heads(const InspectHeadsOptions& options) {
   json["unrelated"] = {{"keys", std::sqrt(1 / width)},
                        {"values", std::sqrt(std::min(1., static_cast<double>(config.head_dim) / width))}};
   const MergeRecipe recipe{.method = &method,
-                           .by_cost = method.grouping == "cost",
+                           .by_cost = grouping == "cost",
                            .grouping_seconds = PlanOptions().grouping_seconds,
                            .layers = config.layers,
                            .seed = options.seed};
   json["layers"] = Json::array();
   const at::NoGradGuard no_grad;
   std::optional<DrawnInputs> inputs;
-  if (drawn) inputs.emplace(model, options.calibration_tokens, options.seed);
+  if (drawn) inputs.emplace(model, options);
   {
     Progress progress("inspecting heads", static_cast<double>(config.layers), "layers");
     for (std::int64_t layer = 0; layer < config.layers; ++layer) {

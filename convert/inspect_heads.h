@@ -18,7 +18,8 @@ struct InspectHeadsOptions {
   std::filesystem::path report;        // an HTML page to write; empty: none
   // Costs and groups by what the source makes of so many drawn tokens; 0: from weights alone.
   std::int64_t calibration_tokens = 0;
-  std::uint64_t seed = 0;  // of the drawn tokens, and of the search for groups
+  std::string device = "cpu";  // that looks at them
+  std::uint64_t seed = 0;      // of the drawn tokens, and of the search for groups
   bool overwrite = false;
 };
 

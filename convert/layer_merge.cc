@@ -19,6 +19,19 @@ std::int64_t affordable_costs(const MergeRecipe& recipe, std::int64_t kv_heads, 
 
 }  // namespace
 
+MergeProblem merge_problem(const AttentionLayer& stored, const InputMoments* moments, bool calibrated,
+                           const MergeMethod& method) {
+  MergeProblem problem{
+      .source = stored,
+      .normed_over_heads = stored.qk_norm == family::QkNorm::kRmsOfAll && method.merge != nullptr};
+  if (problem.normed_over_heads) problem.source = with_norms_taken_in(stored, method.turns_heads);
+  if (moments) problem.statistics = head_statistics(problem.source, *moments);
+  problem.context = {.head_dim = problem.source.head_dim(),
+                     .rotary_dims = problem.source.rotary_dims,
+                     .calibrated = calibrated};
+  return problem;
+}
+
 ChosenGroups choose_groups(const MergeRecipe& recipe, std::int64_t kv_heads, std::int64_t head_dim,
                            std::int64_t layer, const std::function<double(const Members&)>& cost) {
   if (!recipe.given.empty()) return {recipe.given[static_cast<std::size_t>(layer)], false};
@@ -33,17 +46,14 @@ ChosenGroups choose_groups(const MergeRecipe& recipe, std::int64_t kv_heads, std
 MergedLayer merge_layer(const AttentionLayer& stored, const InputMoments* moments, bool calibrated,
                         const MergeRecipe& recipe, std::int64_t layer) {
   check(!recipe.needs_statistics() || moments != nullptr, "this recipe needs the layer's input moments");
-  const bool normed_over_heads =
-      stored.qk_norm == family::QkNorm::kRmsOfAll && recipe.method->merge != nullptr;
   const bool turns = recipe.method->turns_heads;
-  const AttentionLayer source = normed_over_heads ? with_norms_taken_in(stored, turns) : stored;
-  const HeadStatistics statistics =
-      recipe.needs_statistics() ? head_statistics(source, *moments) : HeadStatistics{};
-  const MergeContext context{
-      .head_dim = source.head_dim(), .rotary_dims = source.rotary_dims, .calibrated = calibrated};
+  const MergeProblem problem =
+      merge_problem(stored, recipe.needs_statistics() ? moments : nullptr, calibrated, *recipe.method);
+  const auto& [source, normed_over_heads, statistics, context] = problem;
   ChosenGroups chosen = choose_groups(
-      recipe, source.kv_heads(), source.head_dim(), layer,
-      [&](const Members& members) { return group_cost(*recipe.method, statistics, members, context); });
+      recipe, problem.source.kv_heads(), problem.source.head_dim(), layer, [&](const Members& members) {
+        return group_cost(*recipe.method, problem.statistics, members, problem.context);
+      });
   MergedLayer merged;
   merged.record = {.grouping = std::move(chosen.groups), .exact_grouping = chosen.exact};
   if (recipe.method->merge == nullptr) {

@@ -49,12 +49,23 @@ struct MergedLayer {
   LayerRecord record;
 };
 
+// A layer as its merge sees it: what groups, costs and errors are about.
+struct MergeProblem {
+  AttentionLayer source;  // norms over all heads taken in (norms_over_heads.h)
+  bool normed_over_heads = false;
+  HeadStatistics statistics;  // empty without moments
+  MergeContext context;
+};
+
+// `moments` of the layer's inputs; null: none are looked at. `calibrated`: they are of tokens.
+MergeProblem merge_problem(const AttentionLayer& stored, const InputMoments* moments, bool calibrated,
+                           const MergeMethod& method);
+
 // The groups of a layer. `cost` of a group's merge is asked for only by a recipe that looks for the least.
 ChosenGroups choose_groups(const MergeRecipe& recipe, std::int64_t kv_heads, std::int64_t head_dim,
                            std::int64_t layer, const std::function<double(const Members&)>& cost);
 
-// `moments` of the layer's inputs; may be null for a recipe that needs no statistics. `calibrated`: they are
-// of text.
+// `moments` of the layer's inputs; may be null for a recipe that needs no statistics.
 MergedLayer merge_layer(const AttentionLayer& stored, const InputMoments* moments, bool calibrated,
                         const MergeRecipe& recipe, std::int64_t layer);
 

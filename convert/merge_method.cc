@@ -91,6 +91,10 @@ std::span<const MergeMethod> merge_methods() {
   return kMethods;
 }
 
+std::string_view grouping_of(const MergeMethod& method, const family::ModelConfig& config) {
+  return config.heads_can_move() ? method.grouping : "contiguous";
+}
+
 const MergeMethod& merge_method(std::string_view name) {
   std::vector<std::string> names;
   for (const MergeMethod& method : kMethods) {

@@ -12,7 +12,7 @@ namespace regroup::convert {
 // What a method may depend on besides the statistics.
 struct MergeContext {
   std::int64_t head_dim = 0, rotary_dims = 0;
-  bool calibrated = false;  // the statistics are of text, not of weights alone
+  bool calibrated = false;  // the statistics are of tokens, not of weights alone
 };
 
 struct MergeMethod {
@@ -40,6 +40,9 @@ std::span<const MergeMethod> merge_methods();
 
 // The one that keeps most of a model (docs/methods.md has the table).
 inline constexpr std::string_view kBestMethod = "optimal";
+
+// The grouping it goes by where none is asked for: its own, or contiguous where heads cannot change places.
+std::string_view grouping_of(const MergeMethod& method, const family::ModelConfig& config);
 
 // UserError that lists the names for an unknown one.
 const MergeMethod& merge_method(std::string_view name);

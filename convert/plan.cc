@@ -71,7 +71,7 @@ bool plain_scores(const family::ModelConfig& config) {
 PlanOptions resolved(PlanOptions options, const family::ModelConfig& config) {
   if (options.method.empty()) options.method = kBestMethod;
   const MergeMethod& method = merge_method(options.method);
-  if (options.grouping.empty()) options.grouping = config.heads_can_move() ? method.grouping : "contiguous";
+  if (options.grouping.empty()) options.grouping = grouping_of(method, config);
   if (options.grouping != "contiguous" && !config.heads_can_move())
     throw UserError({.where = "--grouping",
                      .what = "ALiBi gives every head a slope by its number: heads cannot change places",

@@ -189,33 +189,6 @@ TEST(InspectHeads, MeansAreOverLayers) {
   }
 }
 
-// What is foretold is what happens: the groups and the errors that `convert` records.
-TEST(InspectHeads, ForetellsAConversion) {
-  TempDir folder;
-  testing::write_tiny_llama({.hidden = 24, .attention_bias = true}, folder / "model");
-  for (const auto& [method, tokens] : std::vector<std::pair<std::string, std::int64_t>>{
-           {"optimal", 4096}, {"optimal", 0}, {"aligned-mean", 0}, {"mean-renorm", 4096}}) {
-    const Json heads =
-        inspect_heads({.model = folder / "model", .method = method, .calibration_tokens = tokens});
-    EXPECT_EQ(heads["method"], method);
-    EXPECT_EQ(heads["evidence"], tokens == 0 ? "weights alone" : "weights and tokens drawn at random");
-    convert({.model = folder / "model",
-             .output = folder / "out",
-             .plan = {.kv_heads = 2, .method = method, .refit = tokens == 0 ? "" : "none"},
-             .calibration = {.weights_only = tokens == 0, .tokens = tokens},
-             .overwrite = true},
-            Json::object());
-    const Json record = read_json(folder / "out/regroup.json")["result"];
-    for (std::size_t layer = 0; layer < 2; ++layer) {
-      const Json& merge = merge_to(heads["layers"][layer], 2);
-      EXPECT_EQ(record["groups"][layer], merge["groups"]) << method;
-      for (const char* part : {"keys", "values"})
-        EXPECT_NEAR(record["merge_error"][layer][part].get<double>(), merge[part].get<double>(), 1e-9)
-            << method << " " << part;
-    }
-  }
-}
-
 TEST(InspectHeads, ShowsTheGroupsAskedFor) {
   TempDir folder;
   testing::write_tiny_llama(wide(8), folder / "model");
@@ -245,6 +218,7 @@ TEST(InspectHeads, RefusesWhatHasNoAnswer) {
   EXPECT_CONTAINS(refused({.method = "random"}), "merging has no cost");
   EXPECT_CONTAINS(refused({.method = "magic"}), "no such method");
   EXPECT_CONTAINS(refused({.model = folder / "one"}), "there is nothing to merge");
+  EXPECT_CONTAINS(refused({.calibration_tokens = 4096, .device = "abacus"}), "found 'abacus'");
 }
 
 TEST(InspectHeads, TextHasALineForEachLayer) {

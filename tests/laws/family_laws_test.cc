@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "convert/convert.h"
+#include "convert/inspect_heads.h"
 #include "convert/merge_method.h"
 #include "core/base/error.h"
 #include "core/base/file.h"
@@ -182,6 +183,34 @@ TEST_P(FamilyLaws, EveryConversionCanBeConverted) {
       convert_to(once, twice, {.kv_heads = second, .method = "mean"});
       EXPECT_EQ(family::open_model(twice).config.kv_heads, second) << "by way of " << first;
       EXPECT_TRUE(at::isfinite(logits_of(twice, at::kFloat)).all().item<bool>());
+    }
+  }
+}
+
+// What is foretold is what happens, whatever moves heads or norms them: the groups and the errors that
+// `convert` records, from weights alone and from drawn tokens.
+TEST_P(FamilyLaws, InspectForetellsAConversion) {
+  if (family::reachable_kv_heads(config()).size() < 3) GTEST_SKIP() << "too few heads";
+  for (const auto& [method, tokens] : std::vector<std::pair<std::string, std::int64_t>>{
+           {"optimal", 1024}, {"optimal", 0}, {"select", 1024}, {"select", 0}, {"aligned-mean", 0}}) {
+    const Json heads =
+        convert::inspect_heads({.model = model_.path, .method = method, .calibration_tokens = tokens});
+    convert::convert({.model = model_.path,
+                      .output = folder_ / "out",
+                      .plan = {.kv_heads = 2, .method = method, .refit = tokens == 0 ? "" : "none"},
+                      .calibration = {.weights_only = tokens == 0, .tokens = tokens},
+                      .overwrite = true},
+                     Json::object());
+    const Json record = read_json(folder_ / "out/regroup.json")["result"];
+    EXPECT_EQ(record["grouping"], heads["grouping"]);
+    for (std::size_t layer = 0; layer < heads["layers"].size(); ++layer) {
+      const Json& merges = heads["layers"][layer]["merges"];
+      const auto merge = std::ranges::find_if(merges, [](const Json& one) { return one["kv_heads"] == 2; });
+      ASSERT_NE(merge, merges.end());
+      EXPECT_EQ(record["groups"][layer], (*merge)["groups"]) << method << " " << tokens;
+      for (const char* part : {"keys", "values"})
+        EXPECT_NEAR(record["merge_error"][layer][part].get<double>(), (*merge)[part].get<double>(), 1e-9)
+            << method << " " << tokens << " " << part;
     }
   }
 }
