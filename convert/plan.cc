@@ -211,6 +211,7 @@ std::string cache_line(const family::ModelConfig& config, std::int64_t element_b
 // What the result is, and who loads it.
 std::string target_line(const Plan& plan) {
   const std::string architecture = plan.config_json["architectures"][0];
+  if (!plan.merges && !plan.target.home) return architecture + ", as the source: what loads that loads it";
   if (plan.target.loaded_by.empty())
     return architecture +
            ": no engine has a class for it, and none will load it by mistake; eval, uptrain and "

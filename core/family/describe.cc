@@ -116,7 +116,7 @@ Json describe(const ModelDirectory& model, const DescribeOptions& options) {
   description["cache"] = {
       {"context", cache.context}, {"batch", cache.batch}, {"reachable", std::move(reachable)}};
   description["files"] = files_of(model);
-  description["loaded_by"] = model.family->loaded_by;
+  description["loaded_by"] = description["cache"]["reachable"][0]["loaded_by"];  // with all its heads
   return description;
 }
 

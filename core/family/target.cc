@@ -28,6 +28,14 @@ bool engines_hold(const Family& family, const Json& config_json, const ModelConf
   return family.holds ? family.holds(config_json, kv_heads) : !family.loaded_by.empty();
 }
 
+// Engines that load it so. HF transformers has a class for every family as it is published, those that no
+// engine loads with fewer key/value heads too.
+std::vector<std::string> engines(const Family& family, const Json& config_json, const ModelConfig& config,
+                                 std::int64_t kv_heads) {
+  if (!engines_hold(family, config_json, config, kv_heads)) return {};
+  return family.loaded_by.empty() ? std::vector<std::string>{"HF transformers"} : names(family.loaded_by);
+}
+
 [[noreturn]] void refuse(std::string_view asked, std::string why, std::string remedy = {}) {
   throw UserError(
       {.where = fmt::format("--target {}", asked), .what = std::move(why), .remedy = std::move(remedy)});
@@ -38,12 +46,11 @@ bool engines_hold(const Family& family, const Json& config_json, const ModelConf
 Target choose_target(const Family& family, const Json& config_json, const ModelConfig& config,
                      std::int64_t kv_heads, std::string_view asked) {
   const auto stays = [&](std::string_view name) {
-    const bool held = engines_hold(family, config_json, config, kv_heads);
     return Target{
         .name = std::string(name),
         .family = &family,
         .home = nullptr,
-        .loaded_by = held ? names(family.loaded_by) : std::vector<std::string>{},
+        .loaded_by = engines(family, config_json, config, kv_heads),
         .config = kv_heads == config.kv_heads ? config_json : family.with_kv_heads(config_json, kv_heads)};
   };
   const auto moves = [&](const Home& home) {
@@ -62,9 +69,13 @@ Target choose_target(const Family& family, const Json& config_json, const ModelC
     return stays("same");
   }
   if (asked == "own") {
-    if (!has_own(family) || held)
+    if (held)
       refuse(asked,
              fmt::format("{} is loaded by engines with {} key/value heads as it is", family.name, kv_heads),
+             "Leave --target out");
+    if (!has_own(family))
+      refuse(asked,
+             fmt::format("{} keeps its table with {} key/value heads only", family.name, config.kv_heads),
              "Leave --target out");
     return stays("own");
   }

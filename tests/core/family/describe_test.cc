@@ -79,6 +79,20 @@ TEST_F(Describe, ReadsWellOnATerminal) {
             "  LlamaForCausalLM with 1 key/value head: loads as it is in HF transformers, vLLM, llama.cpp\n");
 }
 
+// As published; HF transformers has a class for those that no engine loads with fewer heads.
+TEST_F(Describe, NamesTheEnginesOfTheModelAsItIs) {
+  EXPECT_EQ(described()["loaded_by"], Json({"HF transformers", "vLLM", "llama.cpp"}));
+  const std::filesystem::path goldens = REGROUP_SOURCE_DIR "/tests/goldens/families";
+  const Json gpt2 = describe(open_model(goldens / "gpt2-plain"), {});
+  EXPECT_EQ(gpt2["loaded_by"], Json({"HF transformers"}));
+  EXPECT_EQ(gpt2["cache"]["reachable"][0]["loaded_by"], gpt2["loaded_by"]);
+  EXPECT_EQ(gpt2["cache"]["reachable"][1]["loaded_by"], Json::array());
+
+  ModelDirectory own = open_model(goldens / "falcon-rw");
+  own.config_json["architectures"] = {"RegroupFalconForCausalLM"};
+  EXPECT_EQ(describe(own, {})["loaded_by"], Json::array());
+}
+
 TEST_F(Describe, SaysWhenNothingIsLeftToShare) {
   config_["num_key_value_heads"] = 1;
   const std::string text = description_text(described());

@@ -10,6 +10,7 @@
 #include "core/family/catalogue.h"
 #include "core/family/family.h"
 #include "core/family/target.h"
+#include "tests/support/checkpoint_files.h"
 
 namespace regroup::family {
 namespace {
@@ -51,8 +52,7 @@ TEST(Registry, EveryExampleCanBeWrittenWithEveryNumberOfHeads) {
         EXPECT_EQ(written.kv_heads, kv_heads) << example.name << " as " << target.name;
         EXPECT_EQ(&family_for(target.config, "result"), target.family);
         EXPECT_EQ(written.hidden, config.hidden);
-        EXPECT_EQ(target.name == "own", target.loaded_by.empty() && kv_heads != config.kv_heads)
-            << example.name;
+        EXPECT_EQ(target.name == "own", target.loaded_by.empty()) << example.name;
       }
     }
 }
@@ -77,6 +77,27 @@ TEST(Registry, NullIsTheDefaultWhereAConfigurationIsWrittenToo) {
     }
 }
 
+// A name of our own is known to no engine, whatever family it is of and however many heads it has.
+TEST(Registry, NoEngineLoadsANameOfOurOwn) {
+  for (const Family* family : families())
+    for (const Example& example : family->examples) {
+      const Json json = Json::parse(example.config);
+      const ModelConfig config = family->read_config(json, "example");
+      for (const std::int64_t kv_heads : reachable_kv_heads(config)) {
+        const Target first = choose_target(*family, json, config, kv_heads);
+        if (first.name != "own") continue;
+        const ModelConfig written = family->read_config(first.config, "result");
+        EXPECT_TRUE(choose_target(*family, first.config, written, kv_heads).loaded_by.empty())
+            << example.name;
+        for (const std::int64_t fewer : reachable_kv_heads(written)) {
+          const Target second = choose_target(*family, first.config, written, fewer);
+          EXPECT_EQ(second.family->read_config(second.config, "result").kv_heads, fewer) << example.name;
+          EXPECT_EQ(second.name == "own", second.loaded_by.empty()) << example.name;
+        }
+      }
+    }
+}
+
 TEST(Registry, TargetsThatCannotBeAreRefusedWithTheReason) {
   const Family& gpt2 = family_named("gpt2");
   const Json json = Json::parse(gpt2.examples[0].config);
@@ -95,6 +116,14 @@ TEST(Registry, TargetsThatCannotBeAreRefusedWithTheReason) {
   EXPECT_NE(refusal(4, "vllm").find("auto, same, own, phi"), std::string::npos);
   EXPECT_EQ(refusal(1, "gpt_bigcode"), "accepted");
   EXPECT_EQ(refusal(4, "own"), "accepted");
+  EXPECT_NE(refusal(12, "own").find("is loaded by engines with 12 key/value heads as it is"),
+            std::string::npos);
+  const Family& codegen = family_named("codegen");
+  const Json held = Json::parse(codegen.examples[0].config);
+  EXPECT_NE(testing::message_of([&] {
+              choose_target(codegen, held, codegen.read_config(held, "example"), 2, "own");
+            }).find("codegen keeps its table with"),
+            std::string::npos);
 }
 
 // docs/families.md is what the registry says.
