@@ -160,15 +160,31 @@ const Family& family_named(std::string_view name) {
   return **found;
 }
 
-const Family& family_for(const Json& config, const std::string& where) {
-  std::vector<std::string> supported, found;
-  for (const Family* family : families()) supported.emplace_back(family->architectures.front());
-  const auto named = config.is_object() ? config.find("architectures") : config.end();
-  if (config.is_object() && named != config.end() && named->is_array())
-    for (const Json& name : *named) found.push_back(name.is_string() ? name.get<std::string>() : name.dump());
+namespace {
+
+std::vector<std::string> architectures_of(const Json& config) {
+  std::vector<std::string> names;
+  if (const auto named = config.is_object() ? config.find("architectures") : config.end();
+      config.is_object() && named != config.end() && named->is_array())
+    for (const Json& name : *named) names.push_back(name.is_string() ? name.get<std::string>() : name.dump());
+  return names;
+}
+
+}  // namespace
+
+const Family* known_family(const Json& config) {
+  const std::vector<std::string> names = architectures_of(config);
   for (const Family* family : families())
-    for (const std::string& name : found)
-      if (std::ranges::find(family->architectures, name) != family->architectures.end()) return *family;
+    for (const std::string& name : names)
+      if (std::ranges::find(family->architectures, name) != family->architectures.end()) return family;
+  return nullptr;
+}
+
+const Family& family_for(const Json& config, const std::string& where) {
+  if (const Family* family = known_family(config)) return *family;
+  std::vector<std::string> supported;
+  for (const Family* family : families()) supported.emplace_back(family->architectures.front());
+  const std::vector<std::string> found = architectures_of(config);
   throw UserError(
       {.where = where,
        .what = found.empty() ? "lacks 'architectures', a list of names" : "architecture not supported",

@@ -178,7 +178,9 @@ std::span<const Family* const> families();
 
 const Family& family_named(std::string_view name);  // it must be there
 
-// By `architectures`, never by a display name. UserError for an unknown one lists what is supported.
+// By `architectures`, never by a display name; null for none that is known.
+const Family* known_family(const Json& config);
+// UserError for an unknown one lists what is supported.
 const Family& family_for(const Json& config, const std::string& where);
 
 }  // namespace regroup::family

@@ -7,6 +7,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/log.h"
 #include "core/base/model_file.h"
 #include "core/family/llama2c_file.h"
 
@@ -39,29 +40,42 @@ std::string open_config(const fs::path& directory) {
   return read_text(file);
 }
 
-void refuse_what_needs_other_code(const Json& config, const std::string& where) {
-  const auto value_of = [&](const char* key) {
-    return config.is_object() && config.contains(key) ? config[key] : Json();
-  };
-  if (const Json quantization = value_of("quantization_config"); !quantization.is_null()) {
-    const bool named = quantization.is_object() && quantization.contains("quant_method");
-    throw UserError({.where = where,
-                     .what = "quantized weights (quantization_config) are not supported",
-                     .found = named ? quantization["quant_method"].dump() : "",
-                     .remedy = "Take the checkpoint that it was made from, in fp32, fp16 or bf16"});
-  }
-  if (!value_of("auto_map").is_null())
+Json value_of(const Json& config, const char* key) {
+  return config.is_object() && config.contains(key) ? config[key] : Json();
+}
+
+void refuse_quantized(const Json& config, const std::string& where) {
+  const Json quantization = value_of(config, "quantization_config");
+  if (quantization.is_null()) return;
+  const bool named = quantization.is_object() && quantization.contains("quant_method");
+  throw UserError({.where = where,
+                   .what = "quantized weights (quantization_config) are not supported",
+                   .found = named ? quantization["quant_method"].dump() : "",
+                   .remedy = "Take the checkpoint that it was made from, in fp32, fp16 or bf16"});
+}
+
+// Models that were published before the libraries had a class for them name code of their own. It is never
+// run: an architecture that is known is what the libraries' class makes of config.json and tensors, and what
+// is written of it no longer asks for that code.
+void leave_out_other_code(const std::string& where, ModelDirectory& model) {
+  if (value_of(model.config_json, "auto_map").is_null()) return;
+  const Family* family = known_family(model.config_json);
+  if (!family)
     throw UserError(
         {.where = where,
          .what = "the model needs code of its own (auto_map), which is never run",
          .remedy = "Remove 'auto_map' if the architecture named in 'architectures' is all it needs"});
+  log_info(fmt::format("{}: code of its own (auto_map) is not run: read as {}", where, family->name));
+  model.config_json.erase("auto_map");
+  model.config_text = to_text(model.config_json);
 }
 
 void open_directory(const fs::path& path, ModelDirectory& model) {
   const std::string where = (path / "config.json").string();
   model.config_text = open_config(path);
   model.config_json = parse_json(model.config_text, where);
-  refuse_what_needs_other_code(model.config_json, where);
+  refuse_quantized(model.config_json, where);
+  leave_out_other_code(where, model);
   model.family = &family_for(model.config_json, where);
   model.config = model.family->read_config(model.config_json, where);
   model.checkpoint = checkpoint::Checkpoint::open(path);

@@ -42,9 +42,9 @@ struct ModelDirectory {
 
 // A directory, or a file whose name ends in ".bin" (llama2c_file.h).
 //
-// UserError if the directory is no checkpoint of a known family; if it is quantized, an adapter, or needs
-// remote code (auto_map); or if weights are missing, unclaimed, of the wrong shape or of a type we cannot
-// compute in: those are reported together, by name.
+// Code of its own (auto_map) is not run, and left out of its configuration. UserError if the directory is no
+// checkpoint of a known family; if it is quantized or an adapter; or if weights are missing, unclaimed, of
+// the wrong shape or of a type we cannot compute in: those are reported together, by name.
 ModelDirectory open_model(const std::filesystem::path& path);
 
 }  // namespace regroup::family

@@ -48,6 +48,20 @@ class HubFiles : public ::testing::Test {
   std::set<std::string_view> seen_;
 };
 
+// As Phi-3-mini, MPT-7B and Falcon are published.
+TEST_F(HubFiles, MayNameCodeOfTheirOwn) {
+  for_each_golden([&](const ModelDirectory& model, const FileTensors& tensors) {
+    Json published = model.config_json;
+    published["auto_map"] = {{"AutoConfig", "configuration.Theirs"},
+                             {"AutoModelForCausalLM", "modeling.Theirs"}};
+    fs::remove_all(directory_ / "published");
+    testing::write_model(directory_ / "published", published, tensors);
+    const ModelDirectory read = open_model(directory_ / "published");
+    EXPECT_EQ(parts_of(read), parts_of(model));
+    EXPECT_EQ(read.config_json, model.config_json);
+  });
+}
+
 TEST_F(HubFiles, MayLackTheOuterModelsPrefix) {
   for_each_golden([&](const ModelDirectory& model, const FileTensors& tensors) {
     if (model.family->optional_prefix.empty()) return;

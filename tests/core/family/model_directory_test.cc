@@ -120,7 +120,18 @@ TEST_F(OpenModel, RefusesQuantizedWeightsByName) {
       "checkpoint that it was made from, in fp32, fp16 or bf16");
 }
 
-TEST_F(OpenModel, RefusesRemoteCode) {
+TEST_F(OpenModel, LeavesOutCodeOfAKnownArchitecture) {
+  const Json plain = config_;
+  config_["auto_map"] = {{"AutoModelForCausalLM", "modeling.Evil"}};
+  const ModelDirectory model = open();
+  EXPECT_EQ(model.config_json, plain);
+  EXPECT_EQ(model.config_text, to_text(plain));
+  tensors_.erase(kKey);
+  EXPECT_NE(refusal().find("do not belong together"), std::string::npos);
+}
+
+TEST_F(OpenModel, RefusesRemoteCodeOfAnyOther) {
+  config_["architectures"] = {"EvilForCausalLM"};
   config_["auto_map"] = {{"AutoModelForCausalLM", "modeling.Evil"}};
   EXPECT_EQ(refusal(),
             "/config.json: the model needs code of its own (auto_map), which is never run. Remove 'auto_map' "
