@@ -1,6 +1,8 @@
 // MPT: ALiBi, no biases, queries, keys and values side by side, clipped if asked for. Keys and defaults are
 // those of MptConfig in HF transformers 5.23; fewer key/value heads stand in attn_config.kv_n_heads, where
-// vLLM and llm-foundry read them. HF ignores that key, and refuses the file for its shapes.
+// vLLM and llama.cpp's converter read them. HF ignores that key, and refuses the file for its shapes.
+// llm-foundry wants "grouped_query_attention" as attn_type besides, which HF's MptConfig, and vLLM that reads
+// files by it, refuses: attn_type stays as it is.
 #include <fmt/format.h>
 
 #include <array>
@@ -11,7 +13,7 @@ namespace regroup::family {
 namespace {
 
 constexpr std::array<std::string_view, 2> kArchitectures = {"MptForCausalLM", "MPTForCausalLM"};
-constexpr std::array<std::string_view, 3> kLoadedBy = {"vLLM", "llm-foundry", "llama.cpp"};
+constexpr std::array<std::string_view, 2> kLoadedBy = {"vLLM", "llama.cpp"};
 
 constexpr std::array<TensorRule, 9> kTensors = {{
     {"transformer.wte.weight", Part::kTokenEmbedding, shapes::kVocabByHidden, Presence::kAlways},

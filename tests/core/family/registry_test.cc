@@ -98,6 +98,19 @@ TEST(Registry, NoEngineLoadsANameOfOurOwn) {
     }
 }
 
+// HF's MptConfig, by which vLLM reads the file, knows no third type of attention.
+TEST(Registry, MptKeepsItsTypeOfAttention) {
+  const Family& mpt = family_named("mpt");
+  Json json = Json::parse(mpt.examples[0].config);
+  json["attn_config"] = {{"attn_type", "multihead_attention"}, {"alibi", true}};
+  const Target target = choose_target(mpt, json, mpt.read_config(json, "example"), 4);
+  EXPECT_EQ(target.config["attn_config"],
+            Json({{"attn_type", "multihead_attention"}, {"alibi", true}, {"kv_n_heads", 4}}));
+  EXPECT_EQ(target.loaded_by, (std::vector<std::string>{"vLLM", "llama.cpp"}));
+  json["attn_config"] = {{"attn_type", "grouped_query_attention"}, {"kv_n_heads", 8}};
+  EXPECT_EQ(mpt.read_config(json, "llm-foundry's").kv_heads, 8);
+}
+
 TEST(Registry, TargetsThatCannotBeAreRefusedWithTheReason) {
   const Family& gpt2 = family_named("gpt2");
   const Json json = Json::parse(gpt2.examples[0].config);
