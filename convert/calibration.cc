@@ -7,6 +7,7 @@
 
 #include "core/base/error.h"
 #include "core/base/log.h"
+#include "core/base/memory.h"
 #include "core/data/token_stream.h"
 #include "core/data/windows.h"
 
@@ -39,6 +40,12 @@ std::int64_t asked_windows(const CalibrationOptions& options, std::int64_t lengt
 
 std::int64_t made_windows(const CalibrationOptions& options, std::int64_t length) {
   const std::int64_t windows = asked_windows(options, length);
+  const auto most = static_cast<std::int64_t>(available_host_memory() / sizeof(std::int64_t));
+  if (options.tokens > most)
+    throw UserError({.where = "--calibration-tokens",
+                     .what = "more than memory can hold",
+                     .expected = fmt::format("at most {}", most),
+                     .found = std::to_string(options.tokens)});
   if (windows < 2)
     throw UserError({.where = "--calibration-tokens",
                      .what = "too few",

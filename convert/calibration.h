@@ -33,7 +33,8 @@ inline constexpr std::int64_t kWindowsAtATime = 4;
 std::int64_t calibration_window(const family::ModelDirectory& model);
 // Whole windows in as many tokens as are asked for.
 std::int64_t asked_windows(const CalibrationOptions& options, std::int64_t length);
-// The same of tokens that are made, not read; UserError for less than two.
+// The same of tokens that are made, not read; UserError for less than two, or more
+// ids than memory can hold.
 std::int64_t made_windows(const CalibrationOptions& options, std::int64_t length);
 // How many of the windows decide.
 std::int64_t held_out_of(std::int64_t windows);

@@ -48,9 +48,14 @@ MergeRecipe make_recipe(const family::ModelDirectory& model, const Plan& plan, s
                      .initializer_range = model.config.initializer_range,
                      .seed = seed,
                      .moves = plan.target.home != nullptr};
-  if (plan.options.grouping != "cost" && plan.options.grouping != "contiguous")
-    recipe.given =
-        read_groups(plan.options.grouping, model.config.layers, model.config.kv_heads, recipe.groups);
+  const std::string& grouping = plan.options.grouping;
+  if (grouping == "cost" || grouping == "contiguous") return recipe;
+  if (!std::filesystem::exists(grouping))
+    throw UserError({.where = "--grouping",
+                     .what = "no such grouping, and no file of that name",
+                     .expected = "contiguous, cost, or a JSON file of groups",
+                     .found = fmt::format("'{}'", grouping)});
+  recipe.given = read_groups(grouping, model.config.layers, model.config.kv_heads, recipe.groups);
   return recipe;
 }
 

@@ -275,6 +275,10 @@ std::vector<Grouping> read_groups(const std::filesystem::path& path, std::int64_
   if (list == nullptr && json.is_object() && json.contains("result") && json["result"].contains("groups"))
     list = &json["result"]["groups"];
   if (list == nullptr) refuse("says no groups");
+  const Json heads_in_it = list->flatten();
+  for (const auto& [place, head] : heads_in_it.items())
+    if (!head.is_number_integer())
+      refuse(fmt::format("'groups{}' is {}, not a head's number", place, head.dump()));
   std::vector<Grouping> all;
   try {
     all = list->get<std::vector<Grouping>>();

@@ -1,5 +1,6 @@
 #include "convert/layer_merge.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "convert/norms_over_heads.h"
@@ -14,7 +15,9 @@ namespace {
 std::int64_t affordable_costs(const MergeRecipe& recipe, std::int64_t kv_heads, std::int64_t head_dim) {
   const double coordinates = static_cast<double>(kv_heads / recipe.groups * head_dim);
   const double seconds = 3e-4 + 2e-10 * std::pow(coordinates, 3);
-  return static_cast<std::int64_t>(recipe.grouping_seconds / static_cast<double>(recipe.layers) / seconds);
+  constexpr double kMost = 1e15;  // more than any search comes to
+  return static_cast<std::int64_t>(
+      std::min(recipe.grouping_seconds / static_cast<double>(recipe.layers) / seconds, kMost));
 }
 
 }  // namespace

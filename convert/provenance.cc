@@ -28,6 +28,12 @@ std::int64_t element_bytes(checkpoint::DType dtype) {
   return checkpoint::dtype_bits(dtype) / 8;
 }
 
+// What people call a model, whether or not its path ends in a slash.
+std::string name_of(const std::filesystem::path& path) {
+  const std::filesystem::path whole = std::filesystem::absolute(path).lexically_normal();
+  return (whole.has_filename() ? whole : whole.parent_path()).filename().string();
+}
+
 // Groups, and what merging them lost, by layer.
 void add_layers(const MergedLayers& layers, Json& result) {
   if (layers.records().empty()) return;
@@ -90,16 +96,16 @@ std::string model_card(const family::ModelDirectory& model, const Plan& plan, co
       static_cast<double>(family::kv_bytes_per_token(model.config, element_bytes(model.dtype())));
   const auto after = static_cast<double>(
       family::kv_bytes_per_token(plan.config, element_bytes(plan.options.dtype.value_or(model.dtype()))));
+  const std::string name = name_of(model.path);
   std::string card = fmt::format(
       "# {} with {} key/value heads\n\n"
       "Converted by regroup {} ({}) from `{}`: {} key/value heads became {}, so that {} query heads share "
       "one.\n\n"
       "| | source | this |\n|---|---|---|\n"
       "| key/value heads | {} | {} |\n| query heads | {} | {} |\n| key/value cache, a token | {} | {} |\n\n",
-      model.path.filename().string(), plan.config.kv_heads, version(), commit(),
-      model.path.filename().string(), model.config.kv_heads, plan.config.kv_heads, plan.config.group(),
-      model.config.kv_heads, plan.config.kv_heads, model.config.heads, plan.config.heads, human_bytes(before),
-      human_bytes(after));
+      name, plan.config.kv_heads, version(), commit(), name, model.config.kv_heads, plan.config.kv_heads,
+      plan.config.group(), model.config.kv_heads, plan.config.kv_heads, model.config.heads, plan.config.heads,
+      human_bytes(before), human_bytes(after));
   if (plan.merges)
     card += fmt::format(
         "Method: `{}`, {}. The model is changed by this and wants uptraining: `regroup uptrain`, then "

@@ -100,6 +100,18 @@ TEST(Convert, ProvenanceNamesHashesOfWhatWasReadAndWritten) {
   EXPECT_EQ(read_json(folder / "mqa/regroup.json")["source"]["provenance"], record);
 }
 
+TEST(Convert, TheCardNamesTheSource) {
+  TempDir folder;
+  write_tiny_llama({}, folder / "source");
+  ConvertOptions options = options_for(folder, 2);
+  options.overwrite = true;
+  for (const char* path : {"source", "source/", "source/.", "source//", "source/../source/"}) {
+    options.model = folder / path;
+    convert(options, Json::object());
+    EXPECT_CONTAINS(read_text(folder / "out/REGROUP.md"), "# source with 2 key/value heads") << path;
+  }
+}
+
 TEST(Convert, SplitsIntoShardsOfTheSizeAskedFor) {
   TempDir folder;
   write_tiny_llama({.files = 2}, folder / "source");
@@ -220,6 +232,12 @@ TEST_F(RefusedConversion, AnUnknownMethod) {
   ConvertOptions options = options_for(folder_, 2);
   options.plan.method = "median";
   EXPECT_CONTAINS(refuse(options), "'median'");
+}
+
+TEST_F(RefusedConversion, AnUnknownGrouping) {
+  ConvertOptions options = options_for(folder_, 2);
+  options.plan.grouping = "contigous";
+  EXPECT_CONTAINS(refuse(options), "expected contiguous, cost, or a JSON file of groups, found 'contigous'");
 }
 
 TEST_F(RefusedConversion, NaNAndInfinityAreNamedByTensor) {

@@ -1,6 +1,8 @@
 // What a conversion without text goes by: tokens that are drawn, and when none are.
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "convert/calibration.h"
 #include "convert/convert.h"
 #include "core/base/file.h"
@@ -114,6 +116,9 @@ TEST_F(DrawnCalibration, ExcludesWhatContradictsIt) {
   both.calibration = {.files = {folder_ / "text"}, .weights_only = true};
   EXPECT_CONTAINS(user_error_of([&] { describe(both); }), "found --calibration too");
   EXPECT_CONTAINS(user_error_of([&] { drawn(0, 127); }), "expected at least 128, found 127");
+  for (const std::int64_t many : {std::int64_t{1'000'000'000'000}, std::numeric_limits<std::int64_t>::max()})
+    EXPECT_CONTAINS(user_error_of([&] { drawn(0, many); }),
+                    "--calibration-tokens: more than memory can hold: expected at most");
 }
 
 double chi_square(const at::Tensor& ids, const at::Tensor& probability_V) {

@@ -7,6 +7,7 @@
 #include <limits>
 #include <mutex>
 
+#include "convert/layer_merge.h"
 #include "convert/matching.h"
 #include "core/base/file.h"
 #include "core/base/random.h"
@@ -78,6 +79,23 @@ TEST(Grouping, CostsAreNumbers) {
                                   .cost = [](const Members&) { return std::nan(""); },
                                   .evaluations = 100000}),
                  std::logic_error);
+}
+
+TEST(Grouping, MoreTimeNeverMeansLessSearch) {
+  const RandomCosts cost(8, 3);
+  const auto chosen = [&](double seconds) {
+    return choose_groups({.method = &merge_method("optimal"),
+                          .groups = 2,
+                          .by_cost = true,
+                          .grouping_seconds = seconds,
+                          .layers = 1},
+                         8, 4, 0, cost);
+  };
+  EXPECT_FALSE(chosen(1e-6).exact);
+  for (const double seconds : {120., 1e30, 1e300, std::numeric_limits<double>::infinity()}) {
+    EXPECT_TRUE(chosen(seconds).exact) << seconds;
+    EXPECT_EQ(chosen(seconds).groups, chosen(120).groups);
+  }
 }
 
 TEST(Grouping, ContiguousGroupsAreAinslies) {
@@ -193,6 +211,9 @@ TEST(Grouping, WrongFilesOfGroupsAreRefused) {
   EXPECT_CONTAINS(refusal("{}"), "says no groups");
   EXPECT_CONTAINS(refusal("[]"), "says no groups");
   EXPECT_CONTAINS(refusal(R"({"groups": 3})"), "is not a list of lists of lists");
+  EXPECT_CONTAINS(refusal(R"({"groups": [[[0.9, 1.2], [2, 3]]]})"),
+                  "'groups/0/0/0' is 0.9, not a head's number");
+  EXPECT_CONTAINS(refusal(R"({"groups": [[[0, true], [2, 3]]]})"), "'groups/0/0/1' is true");
   EXPECT_CONTAINS(refusal(R"({"groups": [[[0, 1], [2, 3]], [[0, 1], [2, 3]]]})"), "is for 2 layers");
   for (const char* wrong : {"[[0, 1], [2, 2]]", "[[0, 1], [2, 4]]", "[[0, 1, 2], [3]]", "[[0, 1]]",
                             "[[0, 1], [2]]", "[[0,-1],[2,3]]"})
