@@ -65,12 +65,31 @@ PlanOptions plan_options(const ConvertOptions& options) {
   return plan;
 }
 
-// How many tokens are looked at says nothing where none are.
-void require_tokens_used(const ConvertOptions& options, const Plan& plan) {
-  if (options.calibration.tokens == 0 || plan.options.evidence != Evidence::kWeights) return;
-  throw UserError({.where = "--calibration-tokens",
-                   .what = fmt::format("method {} looks at none here", plan.options.method),
-                   .remedy = "Leave it out, or name text with --calibration"});
+// An option that would change nothing is refused, not ignored.
+void require_options_used(const ConvertOptions& options, const Plan& plan) {
+  const CalibrationOptions& asked = options.calibration;
+  const auto refuse = [](bool given, const char* flag, const std::string& what) {
+    if (given) throw UserError({.where = flag, .what = what, .remedy = "Leave it out"});
+  };
+  if (!plan.merges) {
+    const std::string nothing = "nothing is merged: the model keeps all its key/value heads";
+    refuse(!asked.files.empty(), "--calibration", nothing);
+    refuse(asked.generate, "--generate-calibration", nothing);
+    refuse(!options.plan.refit.empty() && options.plan.refit != "none", "--refit", nothing);
+  }
+  if (!looks_at_tokens(plan)) {
+    const std::string none = plan.merges
+                                 ? fmt::format("method {} looks at no tokens here", plan.options.method)
+                                 : "nothing is merged, so that no tokens are looked at";
+    refuse(asked.tokens != 0, "--calibration-tokens", none);
+    refuse(asked.first_position_weight != CalibrationOptions().first_position_weight,
+           "--first-position-weight", none);
+    refuse(asked.memory.has_value(), "--memory", none);
+  }
+  if (asked.files.empty()) {
+    refuse(asked.format != CalibrationOptions().format, "--calibration-format", "no text is read");
+    refuse(!asked.document_start, "--no-bos", "no text is read");
+  }
 }
 
 // A hidden sibling of the output: finished layers outlive a killed run there.
@@ -128,7 +147,7 @@ std::string describe(const ConvertOptions& options) {
   const family::ModelDirectory model = family::open_model(options.model);
   const Plan plan = make_plan(model, plan_options(options));
   make_recipe(model, plan, options.seed);
-  require_tokens_used(options, plan);
+  require_options_used(options, plan);
   return plan_text(model, plan) + fmt::format("{:<16}{}\n", "tokenizer", tokenizer_line(options.model));
 }
 
@@ -138,7 +157,7 @@ std::string convert(const ConvertOptions& asked, const Json& resolved) {
   const family::ModelDirectory model = family::open_model(options.model);
   const Plan plan = make_plan(model, plan_options(options));
   const MergeRecipe recipe = make_recipe(model, plan, options.seed);
-  require_tokens_used(options, plan);
+  require_options_used(options, plan);
   require_another_place(options, recipe);
   checkpoint::OutputDirectory output(options.output, options.overwrite);
   output.require_space(written_bytes(model, plan));

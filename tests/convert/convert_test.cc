@@ -205,6 +205,8 @@ TEST(Convert, APlanWritesNothing) {
   const std::string text = describe(options_for(folder, 2));
   EXPECT_CONTAINS(text, "4 -> 2");
   EXPECT_CONTAINS(text, "4 merged");
+  EXPECT_CONTAINS(describe(options_for(folder, 4)),
+                  "LlamaForCausalLM, as the source: what loads that loads it");
   EXPECT_EQ(names_in(folder.path()), (std::vector<std::string>{"source"}));
 }
 
@@ -238,6 +240,42 @@ TEST_F(RefusedConversion, AnUnknownGrouping) {
   ConvertOptions options = options_for(folder_, 2);
   options.plan.grouping = "contigous";
   EXPECT_CONTAINS(refuse(options), "expected contiguous, cost, or a JSON file of groups, found 'contigous'");
+}
+
+TEST_F(RefusedConversion, AnOptionThatWouldChangeNothing) {
+  testing::write_random_tokens(folder_ / "source/tokens", 64 * 30, 24);
+  const auto refused = [&](const ConvertOptions& options, const char* flag, const char* why) {
+    EXPECT_CONTAINS(refuse(options), std::string(flag) + ": " + why);
+    EXPECT_CONTAINS(user_error_of([&] { describe(options); }), std::string(flag) + ": " + why);
+  };
+  ConvertOptions weights = options_for(folder_, 2), drawn = weights, same = options_for(folder_, 4);
+  weights.calibration.weights_only = true;
+  drawn.plan.method = "optimal";
+  const auto with = [](ConvertOptions options, auto set) {
+    set(options);
+    return options;
+  };
+  const auto no_bos = [](ConvertOptions& o) { o.calibration.document_start = false; };
+  const auto format = [](ConvertOptions& o) { o.calibration.format = "nanogpt"; };
+  const auto first = [](ConvertOptions& o) { o.calibration.first_position_weight = 0; };
+  const auto memory = [](ConvertOptions& o) { o.calibration.memory = 1 << 30; };
+  const auto tokens = [](ConvertOptions& o) { o.calibration.tokens = 1024; };
+  for (const ConvertOptions& options : {weights, drawn, same}) {
+    refused(with(options, no_bos), "--no-bos", "no text is read");
+    refused(with(options, format), "--calibration-format", "no text is read");
+  }
+  for (const auto& [options, why] : {std::pair{weights, "method mean looks at no tokens here"},
+                                     {same, "nothing is merged, so that no tokens are looked at"}}) {
+    refused(with(options, first), "--first-position-weight", why);
+    refused(with(options, memory), "--memory", why);
+    refused(with(options, tokens), "--calibration-tokens", why);
+  }
+  const char* nothing = "nothing is merged";
+  refused(with(same, [](ConvertOptions& o) { o.plan.refit = "ridge"; }), "--refit", nothing);
+  refused(with(same, [](ConvertOptions& o) { o.calibration.generate = true; }), "--generate-calibration",
+          nothing);
+  refused(with(same, [&](ConvertOptions& o) { o.calibration.files = {folder_ / "source/tokens"}; }),
+          "--calibration", nothing);
 }
 
 TEST_F(RefusedConversion, NaNAndInfinityAreNamedByTensor) {

@@ -91,7 +91,7 @@ TEST_F(DrawnCalibration, NothingIsDrawnWhereNothingDependsOnIt) {
   ConvertOptions mean = options("mean");
   mean.plan.method = "mean";
   EXPECT_CONTAINS(user_error_of([&] { result(mean); }),
-                  "--calibration-tokens: method mean looks at none here");
+                  "--calibration-tokens: method mean looks at no tokens here");
   EXPECT_CONTAINS(user_error_of([&] { describe(mean); }), "--calibration-tokens");
   mean.calibration.tokens = 0;
   EXPECT_FALSE(result(mean).contains("calibration"));
