@@ -195,7 +195,7 @@ TEST_P(FamilyLaws, EveryConversionCanBeConverted) {
 TEST_P(FamilyLaws, InspectForetellsAConversion) {
   if (family::reachable_kv_heads(config()).size() < 3) GTEST_SKIP() << "too few heads";
   for (const auto& [method, tokens] : std::vector<std::pair<std::string, std::int64_t>>{
-           {"optimal", 256}, {"select", 256}, {"aligned-mean", 0}}) {
+           {"optimal", 1024}, {"select", 1024}, {"aligned-mean", 0}}) {
     const Json heads =
         convert::inspect_heads({.model = model_.path, .method = method, .calibration_tokens = tokens});
     convert::convert({.model = model_.path,
@@ -237,7 +237,7 @@ TEST_P(FamilyLaws, ZerosMergeToZeros) {
     const at::Tensor expected = logits_of(source, at::kDouble);
     for (const bool drawn : {false, true}) {
       const fs::path output = folder_ / fmt::format("{}-{}", name, drawn);
-      convert_to(source, output, {.kv_heads = 2}, {.weights_only = !drawn, .tokens = drawn ? 256 : 0});
+      convert_to(source, output, {.kv_heads = 2}, {.weights_only = !drawn, .tokens = drawn ? 1024 : 0});
       EXPECT_LT(difference(logits_of(output, at::kDouble), expected), 1e-8) << name << " " << drawn;
     }
   }
