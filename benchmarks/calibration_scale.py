@@ -8,11 +8,8 @@ usage: .venv/bin/python benchmarks/calibration_scale.py [--folder DIR] [--tokens
 import argparse
 import pathlib
 import random
-import re
 import shutil
 import struct
-import subprocess
-import time
 
 import convert_speed
 import machine
@@ -47,14 +44,11 @@ def main():
     if not source.exists():
         convert_speed.write_checkpoint(str(source), LAYERS)
     write_tokens(args.folder / "tokens.bin", args.tokens + 1024)
-    command = ["/usr/bin/time", "-v", args.program, "convert", source, args.folder / "out", "--kv-heads", str(args.kv_heads),
+    command = [args.program, "convert", source, args.folder / "out", "--kv-heads", str(args.kv_heads),
                "--calibration", args.folder / "tokens.bin", "--calibration-tokens", str(args.tokens), "--refit", args.refit,
                "--memory", args.memory,
                "--grouping-seconds", str(GROUPING_SECONDS * LAYERS / WHOLE), "--overwrite", "--quiet"]
-    start = time.perf_counter()
-    done = subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    seconds = time.perf_counter() - start
-    peak = int(re.search(r"Maximum resident set size \(kbytes\): (\d+)", done.stderr).group(1)) / 2**20
+    seconds, peak, _ = machine.run_measured(command)
     shutil.rmtree(args.folder / "out")
     line = (f"{args.tokens} tokens, 32 -> {args.kv_heads} heads, --refit {args.refit} --memory {args.memory}: {LAYERS} layers in "
             f"{seconds:.0f} s, peak resident {peak:.2f} GiB; {WHOLE} layers by extrapolation {seconds * WHOLE / LAYERS / 3600:.1f} h")

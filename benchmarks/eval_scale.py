@@ -9,7 +9,6 @@ import argparse
 import pathlib
 import re
 import subprocess
-import time
 
 import calibration_scale
 import convert_speed
@@ -39,13 +38,10 @@ def main():
     if not model.exists():
         subprocess.run([args.program, "convert", source, model, "--kv-heads", "8", "--method", "mean", "--quiet"], check=True)
     calibration_scale.write_tokens(args.folder / "tokens.bin", args.tokens + 1)
-    command = ["/usr/bin/time", "-v", args.program, "eval", source, model, "--data", args.folder / "tokens.bin", "--dtype", args.dtype,
+    command = [args.program, "eval", source, model, "--data", args.folder / "tokens.bin", "--dtype", args.dtype,
                "--json", args.folder / "report.json", "--overwrite", *(["--memory", args.memory] if args.memory else [])]
-    start = time.perf_counter()
-    done = subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    seconds = time.perf_counter() - start
-    peak = int(re.search(r"Maximum resident set size \(kbytes\): (\d+)", done.stderr).group(1)) / 2**20
-    said = re.search(r"memory: (.*)", done.stderr).group(1)
+    seconds, peak, log = machine.run_measured(command)
+    said = re.search(r"memory: (.*)", log).group(1)
     line = (f"{args.layers} layers, {args.tokens} tokens, --dtype {args.dtype}{f' --memory {args.memory}' if args.memory else ''}: "
             f"{seconds:.0f} s for both models, peak resident {peak:.2f} GiB; said before: {said}")
     print(line, machine.describe(), sep="\n")

@@ -3,6 +3,8 @@ in the same run. An absolute figure means nothing without them."""
 
 import datetime
 import os
+import re
+import subprocess
 import time
 
 FEATURES = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16")
@@ -37,6 +39,15 @@ def describe():
     short, dtype = ("bf16", "bfloat16") if any("bf16" in feature for feature in features) else ("fp32", "float32")
     peak = gemm_peak(dtype) / 1e9
     return f"{name}, {os.cpu_count()} cores, {' '.join(features)}; {short} GEMM peak {peak:.0f} GFLOP/s"
+
+
+def run_measured(command):
+    """Wall seconds, peak resident GiB, and what the command said on stderr; an exception where it fails."""
+    start = time.perf_counter()
+    done = subprocess.run(["/usr/bin/time", "-v", *command], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    seconds = time.perf_counter() - start
+    peak = int(re.search(r"Maximum resident set size \(kbytes\): (\d+)", done.stderr).group(1)) / 2**20
+    return seconds, peak, done.stderr
 
 
 def record(folder, name, text, mode="w"):
