@@ -16,16 +16,20 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kRoot = REGROUP_SOURCE_DIR;
+const fs::path kRoot = REGROUP_SOURCE_DIR, kGolden = kRoot / "tests/goldens/eval";
+
+Options golden_options() {
+  Options options;
+  options.source = kRoot / "demo/kjv-mha";
+  options.data = {kGolden / "text.txt"};
+  return options;
+}
 
 // Text, tokenizer, documents, windows, arithmetic and order at once, against HF transformers.
 TEST(EvaluateParity, EveryTokenIsThatOfTransformers) {
-  const fs::path golden = fs::path(kRoot) / "tests/goldens/eval";
-  const Json expected = read_json(golden / "nats.json");
+  const Json expected = read_json(kGolden / "nats.json");
   const testing::TempDir folder;
-  Options options;
-  options.source = fs::path(kRoot) / "demo/kjv-mha";
-  options.data = {golden / "text.txt"};
+  Options options = golden_options();
   options.window = 64;
   options.per_token = folder / "nats.npy";
   options.lm_eval_json = folder / "lm_eval.json";
@@ -47,11 +51,8 @@ TEST(EvaluateParity, EveryTokenIsThatOfTransformers) {
 
 // Each convention against the loop that it is named after, run with HF transformers.
 TEST(EvaluateParity, ConventionsAreTheirPeers) {
-  const fs::path golden = fs::path(kRoot) / "tests/goldens/eval";
-  const Json expected = read_json(golden / "perplexities.json");
-  Options options;
-  options.source = fs::path(kRoot) / "demo/kjv-mha";
-  options.data = {golden / "text.txt"};
+  const Json expected = read_json(kGolden / "perplexities.json");
+  Options options = golden_options();
   options.window = expected["window"];
   for (const Convention& each : conventions()) {
     if (each.name == "consecutive") continue;  // token by token, above
@@ -63,11 +64,8 @@ TEST(EvaluateParity, ConventionsAreTheirPeers) {
 
 // Per word, per byte, and in bits, of the text as it was, by lm-eval's own code.
 TEST(EvaluateParity, FiguresOfTheTextAreThoseOfLmEval) {
-  const fs::path golden = fs::path(kRoot) / "tests/goldens/eval";
-  const Json expected = read_json(golden / "perplexities.json");
-  Options options;
-  options.source = fs::path(kRoot) / "demo/kjv-mha";
-  options.data = {golden / "text.txt"};
+  const Json expected = read_json(kGolden / "perplexities.json");
+  Options options = golden_options();
   options.window = expected["window"];
   options.convention = "lm-eval";
   const Result result = evaluate(options);

@@ -210,17 +210,20 @@ TEST(TrainingRun, NorIsAFolderThatHoldsWhatIsRead) {
   refused({"--valid", folder / "model/valid"}, "model/valid");
 }
 
+// What a run with these words more says as it refuses; it leaves nothing.
+std::string refusal(const TempDir& folder, const std::vector<std::string>& more) {
+  auto words = arguments(folder, "out");
+  words.insert(words.end(), more.begin(), more.end());
+  const Ran ran = run_program(words);
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_FALSE(fs::exists(folder / "out"));
+  return ran.err;
+}
+
 TEST(TrainingRun, ATeacherThatDoesNotFitIsRefused) {
   const TempDir folder;
   write_text_data(folder);
-  const auto refused = [&](std::vector<std::string> more) {
-    auto words = arguments(folder, "out");
-    words.insert(words.end(), more.begin(), more.end());
-    const Ran ran = run_program(words);
-    EXPECT_EQ(ran.code, 2);
-    EXPECT_FALSE(fs::exists(folder / "out"));
-    return ran.err;
-  };
+  const auto refused = [&](const std::vector<std::string>& more) { return refusal(folder, more); };
   EXPECT_CONTAINS(refused({"--loss", "kl"}), "there is nothing to learn from");
   EXPECT_CONTAINS(refused({"--match-fraction", "0.5"}), "there is nothing to learn from");
   EXPECT_CONTAINS(refused({"--loss", "cross-entropy", "--teacher", kModel.string()}),
@@ -238,13 +241,7 @@ TEST(TrainingRun, ATeacherThatDoesNotFitIsRefused) {
 TEST(TrainingRun, OptionsThatWouldDoNothingAreRefused) {
   const TempDir folder;
   write_text_data(folder);
-  const auto refused = [&](std::vector<std::string> more) {
-    auto words = arguments(folder, "out");
-    words.insert(words.end(), more.begin(), more.end());
-    const Ran ran = run_program(words);
-    EXPECT_EQ(ran.code, 2);
-    return ran.err;
-  };
+  const auto refused = [&](const std::vector<std::string>& more) { return refusal(folder, more); };
   EXPECT_CONTAINS(refused({"--temperature", "2"}), "--temperature: does nothing without --loss kl");
   EXPECT_CONTAINS(refused({"--cross-entropy-share", "0.5"}), "does nothing without --loss kl");
 }
