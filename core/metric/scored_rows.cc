@@ -90,13 +90,10 @@ HiddenStates layer_by_layer(const family::ModelDirectory& model, const model::De
     const double whole = static_cast<double>(rows) * static_cast<double>(model.config.layers);
     model::run_layer_by_layer(model, batches_BT, device, streams_NM,
                               [&](double tokens) { done(tokens / whole); });
-    std::int64_t row = 0;
-    for (std::size_t batch = 0; batch < batches_BT.size(); ++batch) {
-      const at::Tensor& ids_BT = batches_BT[batch];
-      const at::Tensor x_NM = streams_NM.narrow(0, row, ids_BT.numel()).to(device);
-      take(batch, head.final_states(x_NM.view({ids_BT.size(0), ids_BT.size(1), x_NM.size(1)})));
-      row += ids_BT.numel();
-    }
+    std::size_t batch = 0;
+    model::for_each_stream(batches_BT, streams_NM, [&](const at::Tensor&, const at::Tensor& stream_BTM) {
+      take(batch++, head.final_states(stream_BTM.to(device)));
+    });
   };
 }
 

@@ -6,9 +6,7 @@
 #include "core/model/decoder.h"
 
 namespace regroup::model {
-namespace {
 
-// Hands over each batch with its rows of the streams, [B, T, M].
 void for_each_stream(std::span<const at::Tensor> batches_BT, const at::Tensor& streams_NM,
                      const std::function<void(const at::Tensor&, at::Tensor)>& take) {
   std::int64_t row = 0;
@@ -19,8 +17,6 @@ void for_each_stream(std::span<const at::Tensor> batches_BT, const at::Tensor& s
   }
   check(row == streams_NM.size(0), "streams have a row for each token of the batches");
 }
-
-}  // namespace
 
 void run_layer_by_layer(const family::ModelDirectory& model, std::span<const at::Tensor> batches_BT,
                         at::Device device, const at::Tensor& streams_NM,

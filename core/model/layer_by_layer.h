@@ -21,4 +21,8 @@ void run_layer_by_layer(const family::ModelDirectory& model, std::span<const at:
                         at::Device device, const at::Tensor& streams_NM,
                         const std::function<void(double)>& done);
 
+// Hands over each batch with its rows of such streams, [B, T, M], in order.
+void for_each_stream(std::span<const at::Tensor> batches_BT, const at::Tensor& streams_NM,
+                     const std::function<void(const at::Tensor& batch_BT, at::Tensor stream_BTM)>& take);
+
 }  // namespace regroup::model
