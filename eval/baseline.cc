@@ -11,6 +11,7 @@
 #include "core/base/log.h"
 #include "eval/findings.h"
 #include "eval/npy.h"
+#include "eval/report.h"
 #include "eval/text.h"
 
 namespace regroup::eval {
@@ -80,10 +81,14 @@ Baseline::Baseline(const fs::path& path) : path_(path), json_(read_json(path)) {
   const auto field = [this](const char* key) {
     return json_.is_object() ? json_.value(key, Json()) : Json();
   };
-  const bool ours = field("format") == "regroup-eval";
-  if (!ours || !field("format_version").is_number_integer() || field("format_version") < 2)
-    refuse(path, ours ? "its format is older than version 2" : "not the result of an evaluation",
-           "Give what `regroup eval … --json F` wrote");
+  const Json version = field("format_version");
+  if (field("format") != "regroup-eval" || !version.is_number_integer())
+    refuse(path, "not the result of an evaluation", "Give what `regroup eval … --json F` wrote");
+  if (version < 2 || version > kReportFormatVersion)
+    refuse(path,
+           fmt::format("its format is version {}; versions 2 to {} are read", version.dump(),
+                       kReportFormatVersion),
+           version < 2 ? "Run the baseline again" : "Use the program that wrote it, or run it again");
 }
 
 void Baseline::require_comparable(const Result& measurement, const ModelFacts& source) const {

@@ -38,6 +38,10 @@ bool disagree(const Interval& resampled, const Interval& other) {
 
 }  // namespace
 
+std::int64_t least_replicates(double confidence) {
+  return std::llround(std::ceil(10 / (1 - confidence) - 1e-6));
+}
+
 std::vector<ResampledFigure> resample(const Comparison& comparison, double confidence,
                                       std::int64_t replicates, std::uint64_t seed) {
   std::vector<ResampledFigure> figures;

@@ -10,7 +10,8 @@
 
 namespace regroup::eval {
 
-inline constexpr std::int64_t kLeastReplicates = 200;  // that percentiles of 2.5% can be taken of
+// That the percentiles of an interval with this confidence can be taken of: five beyond either end.
+std::int64_t least_replicates(double confidence);
 
 // Of the difference, the ratio and the statistics that the table shows. Empty with too few clusters; figures
 // without a spread are left out (core/base/bootstrap.h).

@@ -66,19 +66,20 @@ Clusters choose_clusters(std::span<const data::Window> windows,
   std::vector<std::int64_t> documents = document_ends(windows, document_starts);
   const std::int64_t count = std::ssize(documents), scored = documents.back();
   const auto largest = static_cast<double>(largest_cluster(documents)) / static_cast<double>(scored);
-  if (count >= kEnoughDocuments && largest <= kLargestShare) {
-    const std::string summary =
-        fmt::format("Errors cluster by document ({}); {}", grouped(count), tail(documents));
+  if (largest <= kLargestShare) {
+    const std::string summary = fmt::format(
+        "Errors cluster by document ({}); {}{}", grouped(count), tail(documents),
+        count < kEnoughDocuments ? " They are few: more documents would make intervals narrower." : "");
     return {.ends = std::move(documents), .unit = "document", .summary = summary};
   }
-  const std::string why = count >= kEnoughDocuments
-                              ? fmt::format("one document holds {:.0f}% of the tokens", 100 * largest)
-                              : fmt::format("the text has {} document{}", count, count == 1 ? "" : "s");
+  const std::string why = count == 1 ? "the text is one document"
+                                     : fmt::format("one document holds {:.0f}% of the tokens", 100 * largest);
   std::vector<std::int64_t> blocks = block_ends(windows);
   const std::int64_t number = std::ssize(blocks);
-  const std::string summary =
-      fmt::format("Errors cluster by block, because {}: {} run{} of whole windows, about {} tokens each; {}",
-                  why, number, number == 1 ? "" : "s", grouped(scored / number), tail(blocks));
+  const std::string summary = fmt::format(
+      "Errors cluster by block, because {}: {} run{} of whole windows, about {} tokens each; {} How other "
+      "documents differ is not in them.",
+      why, number, number == 1 ? "" : "s", grouped(scored / number), tail(blocks));
   return {.ends = std::move(blocks), .unit = "block", .summary = summary};
 }
 

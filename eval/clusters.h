@@ -1,4 +1,4 @@
-// What errors are taken over: documents, or stretches of text where documents are few.
+// What errors are taken over: documents, or stretches of a text that is but one.
 #pragma once
 
 #include <cstdint>
@@ -16,14 +16,15 @@ struct Clusters {
   std::string summary;             // a sentence for reports
 };
 
-inline constexpr std::int64_t kEnoughDocuments = 30;
-inline constexpr double kLargestShare = 0.1;  // of the tokens, in one document
+inline constexpr std::int64_t kEnoughDocuments = 30;  // for narrow intervals
+inline constexpr double kLargestShare = 0.5;          // of the tokens, in one document
 inline constexpr std::int64_t kBlocks = 64;
 
-// By document if at least kEnoughDocuments of them hold scored tokens and none holds more than kLargestShare:
-// a document that outweighs the rest determines the mean, and its own deviation from it vanishes. Otherwise
-// by block: kBlocks contiguous runs of whole windows, their numbers equal or one apart; fewer blocks where
-// there are fewer windows.
+// By document, unless one of them holds more than kLargestShare of the scored tokens: tokens of a document
+// have more in common than tokens of two, however few there are, and Student's t with few degrees of freedom
+// says how little few of them tell. One document says nothing of others, so a text that is mostly one is cut
+// into kBlocks contiguous runs of whole windows, their numbers equal or one apart; fewer where there are
+// fewer windows. Errors are then those of more text like it.
 Clusters choose_clusters(std::span<const data::Window> windows,
                          std::span<const std::int64_t> document_starts);
 

@@ -88,7 +88,6 @@ void check_subjects(const Options& options) {
   require(!options.per_token.empty(), data, "--per-token", "--data");
   require(!options.per_example.empty(), tasks, "--per-example", "--tasks");
   require(!options.baseline.empty(), data, "--baseline", "--data");
-  require(!options.lm_eval_json.empty(), data, "--lm-eval-json", "--data");
   const Options unset;
   require(options.data_format != unset.data_format, data, "--data-format", "--data");
   require(options.convention != unset.convention, data, "--convention", "--data");
@@ -131,11 +130,6 @@ void check_options(const Options& options) {
   check_subjects(options);
   check_gates(options);
   check_baseline(options);
-  if (options.bootstrap < 0 || (options.bootstrap > 0 && options.bootstrap < kLeastReplicates))
-    throw UserError({.where = "--bootstrap",
-                     .what = "too few resamples to take percentiles of",
-                     .expected = fmt::format("0 (none) or at least {}, better 2000", kLeastReplicates),
-                     .found = fmt::format("{}", options.bootstrap)});
   if (!options.lm_eval_json.empty() && options.models.size() > 1)
     throw UserError({.where = "--lm-eval-json",
                      .what = "holds one model, as lm-eval's files do",
@@ -150,6 +144,12 @@ void check_options(const Options& options) {
                      .what = "not a confidence",
                      .expected = "a number between 0.5 and 1, such as 0.95",
                      .found = fmt::format("{}", options.confidence)});
+  const std::int64_t least = least_replicates(options.confidence);
+  if (options.bootstrap < 0 || (options.bootstrap > 0 && options.bootstrap < least))
+    throw UserError({.where = "--bootstrap",
+                     .what = "too few resamples to take percentiles of",
+                     .expected = fmt::format("0 (none) or at least {}, better {}", least, 10 * least),
+                     .found = fmt::format("{}", options.bootstrap)});
 }
 
 // All that can be written; what cannot is said in `result`.
@@ -304,7 +304,7 @@ AllScores score_models(const Inputs& inputs, const std::vector<ModelFacts>& fact
 }
 
 void require_scored_bytes(const Options& options, const Result& result) {
-  if (options.lm_eval_json.empty() || bytes_are_scored(result)) return;
+  if (options.lm_eval_json.empty() || options.data.empty() || bytes_are_scored(result)) return;
   throw UserError(
       {.where = "--lm-eval-json",
        .what = "the bytes of what is scored are not known",
@@ -318,6 +318,7 @@ void compare_texts(const Options& options, const Inputs& inputs, std::span<const
   compare_models(scores, clusters, result, baseline ? &*baseline : nullptr);
   if (scores.size() < 2) return;
   ScoredText text = locate_scores(inputs.windows, inputs.stream.tokens, inputs.stream.document_starts);
+  text.prefixed = result.first_scored;
   const std::unique_ptr<tokenizer::Tokenizer> reader = open_reader(options.source);
   if (reader) text.decode = [&](std::span<const Token> tokens) { return reader->decode(tokens); };
   locate_losses(scores, clusters, text, result);

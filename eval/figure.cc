@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <utility>
 
 namespace regroup::eval {
@@ -17,6 +18,23 @@ double slope(Transform transform, double value) {
       break;
   }
   return 1;
+}
+
+// In units of what one token can move the mean: where the bound is if one has been off so far. The other
+// tokens agree, so leaving clusters out has the skewness of one in C.
+double bound_of_one_token(const Estimate& seen, double confidence) {
+  const auto clusters = static_cast<double>(seen.clusters);
+  Estimate one = seen;
+  one.standard_error = 1;
+  one.skewness = (clusters - 2) / std::sqrt(clusters - 1);
+  return 1 + bound_widths(one, confidence).above;
+}
+
+double bound_without_spread(const Measure& measure, double confidence) {
+  const Estimate& seen = measure.estimate;
+  return measure.reach *
+         std::min(bound_of_one_token(seen, confidence) / static_cast<double>(seen.observations),
+                  unseen_share(seen.clusters, confidence));
 }
 
 }  // namespace
@@ -51,7 +69,7 @@ std::optional<Interval> one_sided_bounds(const Measure& measure, double confiden
   BoundWidths widths;
   double unit = *estimate.standard_error;
   if (measure.without_spread()) {
-    unit = unseen_share(estimate.clusters, confidence) * measure.reach;
+    unit = bound_without_spread(measure, confidence);
     widths = {.below = 1, .above = 1};
   } else {
     widths = bound_widths(estimate, confidence);
@@ -60,6 +78,16 @@ std::optional<Interval> one_sided_bounds(const Measure& measure, double confiden
     return transformed(measure.transform, std::clamp(mean, measure.range.low, measure.range.high));
   };
   return Interval{end(estimate.mean - widths.below * unit), end(estimate.mean + widths.above * unit)};
+}
+
+std::optional<std::int64_t> more_without_spread(const Measure& measure, double margin, double confidence) {
+  const Estimate& seen = measure.estimate;
+  const double share = margin / measure.reach;
+  if (!(share > 1e-12 && share < 1)) return std::nullopt;
+  double wanted = bound_of_one_token(seen, confidence) / share;
+  if (seen.clusters == seen.observations)
+    wanted = std::min(wanted, std::log1p(-confidence) / std::log1p(-share));
+  return static_cast<std::int64_t>(std::ceil(wanted)) - seen.observations;
 }
 
 Figure figure_of(const Measure& measure, double confidence) {

@@ -21,10 +21,10 @@ constexpr int kNatsDecimals = 4, kPerplexityDecimals = 3, kRatioDecimals = 4;
 
 std::string savings(const ModelResult& model, const ModelResult& source) {
   if (model.facts.kv_heads == source.facts.kv_heads) return "";
-  return fmt::format(" ({} of {} key/value heads, KV cache {:.3g}× smaller)", model.facts.kv_heads,
-                     source.facts.kv_heads,
-                     static_cast<double>(source.facts.kv_bytes_per_token) /
-                         static_cast<double>(model.facts.kv_bytes_per_token));
+  const double times = static_cast<double>(source.facts.kv_bytes_per_token) /
+                       static_cast<double>(model.facts.kv_bytes_per_token);
+  return fmt::format(" ({} of {} key/value heads, KV cache {:.3g}× {})", model.facts.kv_heads,
+                     source.facts.kv_heads, std::max(times, 1 / times), times < 1 ? "larger" : "smaller");
 }
 
 bool contains(const Interval& interval, double value) {
@@ -104,6 +104,16 @@ const std::array kColumns = {
            }},
 };
 
+// Whether a part loses more than `mean` with the confidence of its interval, though the worst of so many
+// parts is looked at (Bonferroni).
+bool surely_above(const Figure& part, double mean, std::size_t parts, double confidence) {
+  if (!part.interval) return false;
+  const double beyond = (1 - confidence) / 2;
+  const double farther =
+      normal_quantile(1 - beyond / static_cast<double>(parts)) / normal_quantile(1 - beyond);
+  return part.value - farther * (part.value - part.interval->low) > mean;
+}
+
 }  // namespace
 
 std::string_view verdict_name(Verdict verdict) {
@@ -159,7 +169,7 @@ std::string where_sentence(const ModelResult& model, const Result& result) {
   for (std::size_t row = 0; row < model.parts.size(); ++row) {
     const PartResult* worst = nullptr;
     for (const PartResult& part : model.parts[row])
-      if (part.difference.interval && part.difference.interval->low > mean &&
+      if (surely_above(part.difference, mean, model.parts[row].size(), result.confidence) &&
           part.cost >= kWorthNaming * all && (!worst || part.difference.value > worst->difference.value))
         worst = &part;
     if (worst)
@@ -198,12 +208,6 @@ std::string advice_sentence(const GateDecision& decision, const Gate& gate) {
   if (!decision.bounds)
     return tasks ? "Give more examples, better hundreds."
                  : "Give at least two windows of text, better fifty.";
-  if (decision.clusters_wanted)
-    return fmt::format(
-        "Nothing differs in what was seen, but it takes {} documents or blocks to conclude that nothing "
-        "would "
-        "in more text: give at least as many documents.",
-        grouped(*decision.clusters_wanted));
   if (!decision.more_tokens)
     return fmt::format("No {} would likely decide: it lies on the budget.",
                        tasks ? "number of examples" : "amount of text");

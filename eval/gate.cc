@@ -64,13 +64,6 @@ constexpr GateKind kAll[] = {
      .measure = nullptr},
 };
 
-// How many clusters without a spread it takes until unseen_share() of them cannot reach over the margin.
-std::optional<std::int64_t> clusters_wanted(const Measure& measure, double margin, double confidence) {
-  const double share = margin / measure.reach;
-  if (!(share > 1e-9 && share < 1)) return std::nullopt;
-  return static_cast<std::int64_t>(std::ceil(std::log1p(-confidence) / std::log1p(-share)));
-}
-
 // `toward`: on which side of the mean the budget is.
 std::optional<std::int64_t> more_tokens(const Estimate& estimate, double margin, double toward,
                                         double confidence) {
@@ -116,10 +109,9 @@ GateDecision decide(const Measure& measure, const Gate& gate) {
   } else {
     const double toward = mean_of(measure.transform, gate.budget) - measure.estimate.mean,
                  margin = std::abs(toward);
-    if (measure.without_spread())
-      decision.clusters_wanted = clusters_wanted(measure, margin, gate.confidence);
-    else
-      decision.more_tokens = more_tokens(measure.estimate, margin, toward, gate.confidence);
+    decision.more_tokens = measure.without_spread()
+                               ? more_without_spread(measure, margin, gate.confidence)
+                               : more_tokens(measure.estimate, margin, toward, gate.confidence);
   }
   return decision;
 }

@@ -38,8 +38,8 @@ std::string subject_of(const Gate& gate);
 // budget is within it. Fail: the other bound is beyond it. Neither, or fewer than two clusters: cannot tell.
 //
 // more_tokens assumes that errors shrink with the square root of the text and that the figure stays; it is
-// the number with which the decision falls in four of five cases. Empty when no number can be given. For a
-// measure without spread clusters are counted instead: as many of them, all alike, would decide.
+// the number with which the decision falls in four of five cases. Without a spread it is the number that
+// decides if they are all like those seen. Empty when no number can be given.
 GateDecision decide(const Measure& measure, const Gate& gate);
 
 }  // namespace regroup::eval

@@ -71,7 +71,7 @@ Passage passage_of(const Run& run, const Comparison& comparison, const ScoredTex
   const std::int64_t end = std::min({next, std::ssize(text.tokens), last + 1 + kPassageContext / 3});
   const std::vector<std::string> texts = texts_of(text, begin, end);
   const auto at = [&](std::int64_t token) { return static_cast<std::size_t>(token - begin); };
-  Passage passage{.position = first, .document = document + 1, .lost = run.lost};
+  Passage passage{.position = text.position_of(first), .document = document + 1, .lost = run.lost};
   passage.before = joined(texts, 0, at(first));
   passage.after = joined(texts, at(last + 1), texts.size());
   for (std::size_t i = run.first; i <= run.last; ++i)

@@ -9,6 +9,7 @@
 namespace regroup::eval {
 
 // docs/reports.md documents the fields. Everything outside "run" is the same when the same is run again.
+inline constexpr int kReportFormatVersion = 4;
 Json report_json(const Result& result);
 
 // {value, standard_error, interval}

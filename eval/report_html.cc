@@ -108,10 +108,32 @@ std::string perplexity_section(const Result& result) {
          lanes_chart(lanes, axis);
 }
 
+// Accuracy above or below the source's, a lane for each task and model.
+std::string tasks_chart(const Result& result) {
+  std::vector<Lane> lanes;
+  for (std::size_t t = 0; t < result.tasks.size(); ++t)
+    for (const ModelResult& model : compared(result)) {
+      const Figure points = scaled(model.tasks[t].accuracies.front().difference.value(), 100);
+      lanes.push_back({fmt::format("{}: {}", result.tasks[t].name, model.facts.name),
+                       with_error(points, 2, true) + " points", points.value, points.interval, false});
+    }
+  if (lanes.empty()) return "";
+  const Gate* gate = find_gate(result, "max_task_drop");
+  std::vector<double> marks = {0};
+  if (gate) marks.push_back(-gate->budget);
+  Axis axis = axis_around(lanes, marks);
+  for (const double at : round_ticks(axis.low, axis.high))
+    axis.ticks.push_back({at, std::abs(at) < 1e-9 ? "source" : fmt::format("{:+.3g}", at)});
+  axis.reference = Tick{0, ""};
+  if (gate) axis.budget = Tick{marks.back(), fmt::format("budget: {:.6g} lower", gate->budget)};
+  return "<p class=\"soft\">Accuracy beside the source's on the same examples, in points. Bars are " +
+         confidence_text(result.confidence) + " intervals.</p>\n" + lanes_chart(lanes, axis);
+}
+
 std::string tasks_section(const Result& result) {
   const std::vector<std::vector<std::string>> rows = task_rows(result);
   if (rows.empty()) return "";
-  std::string html = "<table>\n";
+  std::string html = tasks_chart(result) + "<div class=\"wide\"><table>\n";
   for (const std::vector<std::string>& row : rows) {
     const bool head = &row == &rows.front();
     html += head ? "<thead><tr>" : "<tr>";
@@ -121,7 +143,7 @@ std::string tasks_section(const Result& result) {
                           html_escape(unbroken(row[c])));
     html += head ? "</tr></thead>\n<tbody>\n" : "</tr>\n";
   }
-  html += "</tbody>\n</table>\n<dl>\n";
+  html += "</tbody>\n</table></div>\n<dl>\n";
   for (const TaskFacts& task : result.tasks)
     html += html_entry(task.name, html_escape(fmt::format("{} {} examples, scored as lm-eval does.",
                                                           task.summary, grouped(task.examples))));

@@ -144,8 +144,7 @@ Json json_of(const ModelResult& model, const Result& result) {
                              {"task", text_or_null(result.gates[i].task)},
                              {"verdict", verdict_name(gate.verdict)},
                              {"bounds", json_of(gate.bounds)},
-                             {"more_tokens", number_or_null(gate.more_tokens)},
-                             {"clusters_wanted", number_or_null(gate.clusters_wanted)}});
+                             {"more_tokens", number_or_null(gate.more_tokens)}});
   }
   return json;
 }
@@ -200,7 +199,7 @@ Json figure_json(const Figure& figure) {
 
 Json report_json(const Result& result) {
   Json json = {{"format", "regroup-eval"},
-               {"format_version", 3},
+               {"format_version", kReportFormatVersion},
                {"version", version()},
                {"commit", commit()},
                {"headline", headline(result)},

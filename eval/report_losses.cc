@@ -20,8 +20,6 @@ namespace regroup::eval {
 using report::html_escape;
 
 const std::string_view kLossesStyle = R"css(
-.wide { overflow-x: auto; }
-@media (min-width: 721px) { .wide th + th, .wide td + td { padding-left: .35rem; } }
 .passage { margin: 0 0 1.4rem; break-inside: avoid; } .passage figcaption { margin-top: .2rem; overflow-wrap: anywhere; }
 .passage blockquote { margin: 0; padding: .5rem .8rem; background: var(--tint); border-left: 3px solid var(--line);
   white-space: pre-wrap; overflow-wrap: anywhere; color: var(--soft); }
@@ -64,15 +62,6 @@ std::vector<Lane> scale_lanes(const Result& result) {
 }
 
 // ---- Markdown
-
-std::string markdown_text(const std::string& text) {
-  std::string escaped;
-  for (const char c : one_line(text)) {
-    if (std::string_view("\\`*_[]<>|#").find(c) != std::string_view::npos) escaped += '\\';
-    escaped += c;
-  }
-  return escaped;
-}
 
 // Emphasis does not stand beside a space.
 std::string bold(const std::string& text) {

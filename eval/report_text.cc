@@ -93,27 +93,22 @@ std::vector<std::string> sentences(const Result& result) {
   return all;
 }
 
-// What errors are taken over.
 // Where models stand among quantizations is told of texts.
 std::string scale_source(const Result& result) {
   if (result.models.size() < 2 || result.scored_tokens == 0) return "";
   return fmt::format("Scale of quantizations: {}.\n", kScaleSource);
 }
 
+// What errors are taken over.
 std::string error_units(const Result& result) {
   return joined(result.cluster_summary, result.tasks.empty() ? "" : "Of tasks, by example.");
-}
-
-std::string markdown_cell(std::string text) {
-  for (std::size_t at = 0; (at = text.find('|', at)) != text.npos; at += 2) text.insert(at, 1, '\\');
-  return text;
 }
 
 std::string markdown_table(const std::vector<Row>& rows, const std::vector<bool>& numeric) {
   std::string text;
   for (const Row& row : rows) {
     const bool header = text.empty();
-    for (const std::string& cell : row) text += "| " + markdown_cell(cell) + " ";
+    for (const std::string& cell : row) text += "| " + markdown_text(cell) + " ";
     text += "|\n";
     if (!header) continue;
     for (const bool number : numeric) text += number ? "|---:" : "|---";
@@ -141,10 +136,11 @@ std::string terminal_text(const Result& result) {
 }
 
 std::string report_markdown(const Result& result) {
-  std::string text = "# " + headline(result) + "\n\n" + tables(result, markdown_table);
-  for (const std::string& sentence : sentences(result)) text += "- " + sentence + "\n";
+  std::string text = "# " + markdown_text(headline(result)) + "\n\n" + tables(result, markdown_table);
+  for (const std::string& sentence : sentences(result)) text += "- " + markdown_text(sentence) + "\n";
   text += fmt::format("\n{} ± is one standard error; intervals are at {} confidence. {}\n",
-                      measurement_sentence(result), confidence_text(result.confidence), error_units(result));
+                      markdown_text(measurement_sentence(result)), confidence_text(result.confidence),
+                      error_units(result));
   if (result.scored_tokens > 0)
     text += fmt::format("\nConvention `{}`, W = {}: {} Documents: {}.\n", result.convention, result.window,
                         result.convention_summary, result.document_convention);
@@ -152,7 +148,7 @@ std::string report_markdown(const Result& result) {
   std::vector<DataFile> files = result.files;
   std::ranges::copy(result.task_files, std::back_inserter(files));
   for (const DataFile& file : files)
-    text += fmt::format("| {} | `{}` |\n", markdown_cell(file.path.string()), file.sha256);
+    text += fmt::format("| {} | `{}` |\n", markdown_text(file.path.string()), file.sha256);
   text += losses_markdown(result);
   const std::string scale = scale_source(result);
   if (!scale.empty()) text += "\n" + scale;

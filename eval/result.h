@@ -36,9 +36,8 @@ struct Gate {
 struct GateDecision {
   Verdict verdict = Verdict::kCannotTell;
   std::optional<Interval> bounds = {};  // one-sided confidence bounds of the gate's figure
-  // kCannotTell: with so many more tokens (examples, for a task), or so many clusters that do not differ, it
-  // would be decided.
-  std::optional<std::int64_t> more_tokens = {}, clusters_wanted = {};
+  // kCannotTell: with so many more tokens (examples, for a task) it would be decided.
+  std::optional<std::int64_t> more_tokens = {};
 };
 
 // A share of a task's examples that a model got right, and what separates it from the source's.

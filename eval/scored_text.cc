@@ -26,6 +26,10 @@ std::int64_t ScoredText::document_of(std::int64_t token) const {
   return std::ranges::upper_bound(document_starts, token) - document_starts.begin() - 1;
 }
 
+std::int64_t ScoredText::position_of(std::int64_t token) const {
+  return token - (prefixed ? document_of(token) + 1 : 0);
+}
+
 ScoredText locate_scores(std::span<const data::Window> windows, std::span<const Token> tokens,
                          std::span<const std::int64_t> document_starts) {
   ScoredText text{.tokens = tokens, .document_starts = document_starts, .targets = {}, .context = {}};

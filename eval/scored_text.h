@@ -19,10 +19,12 @@ struct ScoredText {
   std::span<const std::int64_t> document_starts;  // ascending, the first is 0
   std::vector<std::int64_t> targets;              // of every scored token: its index in the stream
   std::vector<std::int64_t> context;              // and how many tokens it is predicted from
+  bool prefixed = false;  // every document starts with a token that the convention has put there
   // Empty where no tokenizer is known: tokens then read as their ids.
   std::function<std::string(std::span<const Token>)> decode = {};
 
   std::int64_t document_of(std::int64_t token) const;  // counted from 0
+  std::int64_t position_of(std::int64_t token) const;  // in the text as it was, without prefixes
 };
 
 ScoredText locate_scores(std::span<const data::Window> windows, std::span<const Token> tokens,

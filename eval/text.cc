@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <string_view>
 
 namespace regroup::eval {
 namespace {
@@ -52,6 +53,15 @@ std::string one_line(const std::string& text) {
       line += ' ';
   }
   return line;
+}
+
+std::string markdown_text(const std::string& text) {
+  std::string escaped;
+  for (const char c : one_line(text)) {
+    if (std::string_view("\\`*_[]<>|#").find(c) != std::string_view::npos) escaped += '\\';
+    escaped += c;
+  }
+  return escaped;
 }
 
 std::string confidence_text(double confidence) {

@@ -40,6 +40,8 @@ th, td { text-align: left; padding: .5rem .6rem; border-bottom: 1px solid var(--
 th { color: var(--soft); font-weight: 500; font-size: .8rem; }
 td:first-child { font-weight: 600; min-width: 8.5rem; overflow-wrap: anywhere; }
 th:first-child, td:first-child { padding-left: 0; } th:last-child, td:last-child { padding-right: 0; }
+.wide { overflow-x: auto; }
+@media (min-width: 961px) { .wide th + th, .wide td + td { padding-left: .35rem; } }
 .below { margin-top: .8rem; }
 .num { text-align: right; }
 .chart { margin: 1rem 0 .4rem; }
@@ -58,6 +60,15 @@ figure { margin: 0 0 1.6rem; break-inside: avoid; } figure h3 { font-size: .95re
 dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .35rem 1.4rem; margin: 0; font-size: .9rem; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
 code { font: .85em/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace; overflow-wrap: anywhere; }
+/* Tables as cards, a row each: all of them on a phone, the wide ones on a tablet and on paper too. */
+@media print, (max-width: 960px) {
+  .wide thead { display: none; }
+  .wide tr { display: block; padding: .7rem 0; border-bottom: 1px solid var(--line); break-inside: avoid; }
+  .wide td, .wide td:first-child { display: flex; justify-content: space-between; gap: 1rem; border: 0;
+    padding: .12rem 0; min-width: 0; }
+  .wide td::before { content: attr(data-label); color: var(--soft); font-weight: 400; flex: none; }
+  .wide td:first-child::before { content: none; } .wide td:empty { display: none; }
+}
 @media (max-width: 720px) {
   main { padding: 1.8rem 1.1rem 3rem; }
   thead { display: none; }

@@ -179,6 +179,8 @@ TEST(Passages, AreWhereMostIsLost) {
   EXPECT_EQ(passage.document, 1);
   EXPECT_DOUBLE_EQ(passage.lost, 5);
   EXPECT_EQ(passage.before, "In the beginning ");
+  sample.text.prefixed = true;  // so the text begins a token later
+  EXPECT_EQ(worst_passages(sample.comparison(), sample.text)[0].position, 16);
   ASSERT_EQ(passage.tokens.size(), 2u);
   EXPECT_EQ(passage.tokens[0].text, "G");
   EXPECT_EQ(passage.tokens[0].nats, 6);

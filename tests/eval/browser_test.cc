@@ -55,14 +55,24 @@ class Browser : public ::testing::Test {
   }
 
   // What a script at the end of the page finds out, in a window of this width.
-  Json probe(const Result& result, int width, const std::string& flags = "") {
+  Json probe(const Result& result, int width, const std::string& flags = "", bool on_paper = false) {
     std::string html = report_html(result);
+    if (on_paper)
+      for (const auto& [medium, rule] : {std::pair("@media print,", "@media all,"),
+                                         {"@media print {", "@media all {"},
+                                         {"(max-width: 720px)", "(max-width: 1px)"}})
+        for (std::size_t at = 0; (at = html.find(medium, at)) != html.npos;)
+          html.replace(at, std::string(medium).size(), rule);
     const std::string script =
         "<script>addEventListener('load', () => {const wide = [];"
         "for (const e of document.querySelectorAll('main *')) { const r = e.getBoundingClientRect();"
         "if (r.right > innerWidth + 0.5 && !e.closest('svg, .wide')) wide.push(e.tagName + ' ' + "
         "e.className); }"
-        "const found = {width: innerWidth, scroll: document.scrollingElement.scrollWidth, wide: wide,"
+        "const hidden = [...document.querySelectorAll('.wide, .wide *')].filter(e => {"
+        "const r = e.getBoundingClientRect(), b = e.closest('.wide').getBoundingClientRect();"
+        "return r.right > b.right + 0.5; }).map(e => e.innerText);"
+        "const found = {hidden: hidden, width: innerWidth, scroll: document.scrollingElement.scrollWidth, "
+        "wide: wide,"
         "paper: getComputedStyle(document.body).backgroundColor, ink: getComputedStyle(document.body).color,"
         "heading: document.querySelector('h1').innerText,"
         "sections: [...document.querySelectorAll('h2')].map(e => e.innerText),"
@@ -98,9 +108,24 @@ class Browser : public ::testing::Test {
   std::string browser_;
 };
 
+// Names and figures as long as they get.
+Result wide_result() {
+  Result result = full_result();
+  const Figure broken{1.234567e7, 1.234567e6, Interval{1e7, 2e7}};
+  for (ModelResult& model : result.models) {
+    model.facts.name += "-32-of-32-heads-uptrained-on-five-percent";
+    for (TaskFigures& task : model.tasks) {
+      task.perplexity = broken;
+      task.accuracies.push_back(task.accuracies.front());
+      task.accuracies.back().key = "acc_norm";
+    }
+  }
+  return result;
+}
+
 TEST_F(Browser, NothingLeavesThePage) {
-  const Result result = full_result();
-  for (const int width : {360, 800, 1400}) {
+  const Result result = wide_result();
+  for (const int width : {360, 721, 800, 961, 1400}) {
     const Json found = probe(result, width);
     EXPECT_EQ(found["width"], width);
     EXPECT_LE(found["scroll"].get<int>(), width) << found.dump(2);
@@ -124,6 +149,13 @@ TEST_F(Browser, IsDarkInTheDark) {
   EXPECT_EQ(light["paper"], "rgb(251, 250, 247)");
   EXPECT_EQ(dark["paper"], "rgb(25, 26, 28)");
   EXPECT_NE(light["ink"], dark["ink"]);
+}
+
+// With paper's rules on a page as wide as A4 within its margins: nothing that only scrolling would show.
+TEST_F(Browser, PaperShowsEveryColumn) {
+  const Json found = probe(wide_result(), 718, "", /*on_paper=*/true);
+  EXPECT_LE(found["scroll"].get<int>(), 718);
+  EXPECT_EQ(found["hidden"], Json::array());
 }
 
 TEST_F(Browser, Prints) {

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "core/base/error.h"
+#include "core/base/random.h"
+#include "core/base/statistics.h"
 
 namespace regroup::eval {
 namespace {
@@ -29,8 +31,16 @@ TEST(Clusters, AreDocumentsWhereThereAreThirty) {
   EXPECT_EQ(clusters.summary, "Errors cluster by document (30); Student's t with 29 degrees of freedom.");
 }
 
-TEST(Clusters, AreBlocksOfWholeWindowsBelowThat) {
-  const Clusters clusters = clusters_of(29, 100, 20);
+TEST(Clusters, AreDocumentsHoweverFew) {
+  const Clusters clusters = clusters_of(3, 100, 20);
+  EXPECT_EQ(clusters.ends, (Starts{99, 199, 299}));
+  EXPECT_EQ(clusters.summary,
+            "Errors cluster by document (3); Student's t with 2 degrees of freedom. They are few: more "
+            "documents would make intervals narrower.");
+}
+
+TEST(Clusters, AreBlocksOfWholeWindowsInOneDocument) {
+  const Clusters clusters = clusters_of(1, 2900, 20);
   EXPECT_EQ(clusters.unit, "block");
   ASSERT_EQ(clusters.ends.size(), 64u);
   EXPECT_EQ(clusters.ends.back(), 2899);
@@ -41,7 +51,7 @@ TEST(Clusters, AreBlocksOfWholeWindowsBelowThat) {
     EXPECT_TRUE(end % 20 == 0 || end == 2899) << end;
     begin = end;
   }
-  EXPECT_NE(clusters.summary.find("because the text has 29 documents: 64 runs of whole windows"),
+  EXPECT_NE(clusters.summary.find("because the text is one document: 64 runs of whole windows"),
             std::string::npos)
       << clusters.summary;
 }
@@ -82,7 +92,52 @@ TEST(Clusters, CountOnlyDocumentsWithScoredTokens) {
   Starts starts;
   for (std::int64_t d = 0; d < 60; ++d) starts.push_back(10 * d);
   const std::vector<data::Window> windows = {{0, 50}, {50, 50}};
-  EXPECT_EQ(choose_clusters(windows, starts).unit, "block");
+  EXPECT_EQ(choose_clusters(windows, starts).ends.size(), 11u);
+}
+
+// How often intervals at 95% miss the mean of all texts like this one, where documents have levels of their
+// own. `shares` are the documents' lengths in tokens.
+double misses(const std::vector<std::int64_t>& lengths) {
+  constexpr int kTrials = 2000;
+  Starts starts;
+  std::int64_t tokens = 0;
+  for (const std::int64_t length : lengths) {
+    starts.push_back(tokens);
+    tokens += length;
+  }
+  const std::vector<data::Window> windows = data::consecutive_windows(tokens, 16);
+  const Clusters clusters = choose_clusters(windows, starts);
+  RandomStream random(11, "levels");
+  int missed = 0;
+  for (int trial = 0; trial < kTrials; ++trial) {
+    std::vector<double> values;
+    for (const std::int64_t length : lengths) {
+      const double level = 0.5 * random.normal();
+      for (std::int64_t i = 0; i < length; ++i) values.push_back(level + random.normal());
+    }
+    values.pop_back();  // one token is not scored
+    const auto interval = confidence_interval(clustered_mean(values, clusters.ends), 0.95);
+    missed += interval->low > 0 || interval->high < 0;
+  }
+  return missed / static_cast<double>(kTrials);
+}
+
+// The binomial error of 2000 trials is 0.5%.
+TEST(Clusters, IntervalsCoverTextsOfFewDocuments) {
+  for (const std::int64_t documents : {3, 5, 10, 29, 40}) {
+    const double missed =
+        misses(std::vector<std::int64_t>(static_cast<std::size_t>(documents), 1200 / documents));
+    EXPECT_GT(missed, 0.02) << documents;
+    EXPECT_LT(missed, 0.065) << documents;
+  }
+}
+
+TEST(Clusters, IntervalsCoverTextsOfADocumentAmongSmallerOnes) {
+  for (const std::int64_t large : {150, 700}) {
+    std::vector<std::int64_t> lengths(39, 30);
+    lengths.push_back(large);
+    EXPECT_LT(misses(lengths), 0.065) << large;
+  }
 }
 
 }  // namespace

@@ -151,22 +151,43 @@ TEST(Gate, PassesAnIdenticalModelAtRatioOne) {
   EXPECT_DOUBLE_EQ(decision.bounds->high, 1);
 }
 
-// All first choices the same in so many clusters.
-Measure full_agreement(std::int64_t clusters) {
+// All first choices the same in so many clusters of as many tokens each.
+Measure full_agreement(std::int64_t clusters, std::int64_t tokens) {
   Measure measure = estimate(1, 0, clusters);
+  measure.estimate.observations = clusters * tokens;
   measure.range = {0, 1};
   measure.reach = 1;
   return measure;
 }
 
-TEST(Gate, WithoutASpreadClustersAreCounted) {
+TEST(Gate, WithoutASpreadSingleTokensAreCounted) {
   const Gate gate = gate_of("min_same_top", 0.95);
-  EXPECT_NEAR(decide(full_agreement(10), gate).bounds->low, std::pow(0.05, 0.1), 1e-12);
-  EXPECT_EQ(decide(full_agreement(58), gate).verdict, Verdict::kCannotTell);
-  EXPECT_EQ(decide(full_agreement(58), gate).clusters_wanted, 59);
-  EXPECT_FALSE(decide(full_agreement(58), gate).more_tokens.has_value());
-  EXPECT_EQ(decide(full_agreement(59), gate).verdict, Verdict::kPass);
-  EXPECT_FALSE(decide(full_agreement(59), gate_of("min_same_top", 1)).clusters_wanted.has_value());
+  EXPECT_NEAR(decide(full_agreement(10, 1), gate).bounds->low, std::pow(0.05, 0.1), 1e-12);
+  EXPECT_EQ(decide(full_agreement(58, 1), gate).verdict, Verdict::kCannotTell);
+  EXPECT_EQ(decide(full_agreement(58, 1), gate).more_tokens, 1);
+  EXPECT_EQ(decide(full_agreement(59, 1), gate).verdict, Verdict::kPass);
+  EXPECT_FALSE(decide(full_agreement(59, 1), gate_of("min_same_top", 1)).more_tokens.has_value());
+}
+
+// A model that differs in nothing is trusted as much as one that differs in a single token, and not more.
+TEST(Gate, WithoutASpreadTheBoundIsThatOfOneToken) {
+  for (const std::int64_t clusters : {2, 5, 64, 1000}) {
+    const std::int64_t tokens = clusters * 100;
+    std::vector<std::int64_t> ends;
+    for (std::int64_t c = 1; c <= clusters; ++c) ends.push_back(c * 100);
+    std::vector<double> same(static_cast<std::size_t>(tokens), 1.);
+    same[7] = 0;
+    const Measure one = {.estimate = clustered_mean(same, ends), .range = {-1e9, 1}, .reach = 1};
+    const double differing = one_sided_bounds(one, 0.95)->low;
+    Measure none = full_agreement(clusters, 100);
+    none.range.low = -1e9;
+    const double agreeing = one_sided_bounds(none, 0.95)->low;
+    EXPECT_GE(agreeing, differing - 1e-12) << clusters;
+    EXPECT_LE(agreeing, 1 - (1 - differing) * 0.8) << clusters;
+    const std::int64_t more = more_without_spread(none, 1e-3, 0.95).value();
+    none.estimate.observations += more;
+    EXPECT_NEAR(one_sided_bounds(none, 0.95)->low, 1 - 1e-3, 1e-6) << clusters;
+  }
 }
 
 // Ten blocks of one token in which two models agree in everything.

@@ -5,6 +5,7 @@
 
 #include "core/base/json.h"
 #include "eval/report.h"
+#include "tests/eval/full_result.h"
 #include "tests/eval/sample_result.h"
 
 namespace regroup::eval {
@@ -37,6 +38,28 @@ TEST(LmEval, EveryKeyIsOneOfItsOwn) {
   const Json types =
       read_json(std::string(REGROUP_SOURCE_DIR) + "/tests/goldens/eval/lm_eval_shape.json")["types"];
   expect_known(lm_eval_json(text_result()), "", types);
+}
+
+TEST(LmEval, HoldsTasksBesideATextAndAlone) {
+  Result result = full_result();
+  result.models.pop_back();
+  for (const bool alone : {false, true}) {
+    if (alone) result.scored_tokens = 0;
+    const Json json = lm_eval_json(result);
+    EXPECT_EQ(json["results"].size(), alone ? 2u : 3u);
+    const Json lambada = json["results"]["lambada_openai"], piqa = json["results"]["piqa"];
+    EXPECT_EQ(lambada["acc,none"], 0.5);
+    EXPECT_EQ(lambada["acc_stderr,none"], 0.05);
+    EXPECT_EQ(lambada["perplexity,none"], 20);
+    EXPECT_FALSE(lambada.contains("acc_norm,none"));
+    EXPECT_EQ(piqa["acc_norm,none"], 0.5);
+    EXPECT_EQ(json["configs"]["lambada_openai"]["output_type"], "loglikelihood");
+    EXPECT_EQ(json["configs"]["piqa"]["output_type"], "multiple_choice");
+    EXPECT_EQ(json["higher_is_better"]["lambada_openai"], (Json{{"perplexity", false}, {"acc", true}}));
+    EXPECT_EQ(json["n-samples"]["piqa"]["original"], 40);
+    for (const char* key : {"configs", "versions", "n-shot", "higher_is_better", "n-samples"})
+      EXPECT_EQ(json[key].size(), json["results"].size()) << key;
+  }
 }
 
 TEST(LmEval, HoldsWhatItsReadersAskFor) {
