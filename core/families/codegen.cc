@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::array<std::string_view, 1> kArchitectures = {"CodeGenForCausalLM"};
 
-constexpr std::array<TensorRule, 16> kTensors = {{
+constexpr std::array<TensorRule, 17> kTensors = {{
     {"transformer.wte.weight", Part::kTokenEmbedding, shapes::kVocabByHidden, Presence::kAlways},
     {"transformer.h.{}.ln_1.weight", Part::kAttentionNorm, shapes::kHidden, Presence::kAlways},
     {"transformer.h.{}.ln_1.bias", Part::kAttentionNormBias, shapes::kHidden, Presence::kWithNormBias},
@@ -27,6 +27,7 @@ constexpr std::array<TensorRule, 16> kTensors = {{
     {"transformer.h.{}.mlp.fc_in.bias", Part::kUpBias, shapes::kFfn, Presence::kWithMlpBias},
     {"transformer.h.{}.mlp.fc_out.weight", Part::kDownWeight, shapes::kHiddenByFfn, Presence::kAlways},
     {"transformer.h.{}.mlp.fc_out.bias", Part::kDownBias, shapes::kHidden, Presence::kWithMlpBias},
+    {"transformer.h.{}.attn.causal_mask", Part::kUnused, shapes::kAnyShape, Presence::kOptional},
     {"transformer.h.{}.attn.bias", Part::kUnused, shapes::kAnyShape, Presence::kOptional},
     {"transformer.h.{}.attn.masked_bias", Part::kUnused, shapes::kAnyShape, Presence::kOptional},
     {"transformer.h.{}.attn.embed_positions", Part::kUnused, shapes::kAnyShape, Presence::kOptional},

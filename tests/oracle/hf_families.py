@@ -81,7 +81,8 @@ FAMILIES = {
         "other": {"activation_function": "relu", "layer_norm_epsilon": 1e-2, "n_inner": 20, **TIED},
         "hub": {"hub": {"dtype": "float16", "buffers": True}}}),
     "codegen": ("CodeGenForCausalLM", {**GPT2_LIKE, "rotary_dim": 2}, {"plain": {}, "eight_heads": {"n_head": 8, "rotary_dim": 2},
-        "other": {"activation_function": "relu", "layer_norm_epsilon": 1e-2, "n_inner": 20, "rotary_dim": 4, **TIED}}),
+        "other": {"activation_function": "relu", "layer_norm_epsilon": 1e-2, "n_inner": 20, "rotary_dim": 4, **TIED},
+        "hub": {"hub": {"dtype": "float16", "buffers": True}}}),
     "gpt2": ("GPT2LMHeadModel", GPT2_LIKE, {
         "plain": {}, "n_inner": {"n_inner": 12, "activation_function": "gelu"}, "unscaled": {"scale_attn_weights": False},
         "by_layer": {"scale_attn_by_inverse_layer_idx": True}, "untied": {"tie_word_embeddings": False},
@@ -150,20 +151,16 @@ def random_model(cls, settings, seed):
     return model.eval()
 
 
-def buffers(family, tensors, config):
+def buffers(family, tensors):
     """What files on the hub carry beside the weights."""
-    found = {}
     mask = torch.ones(1, 1, 32, 32, dtype=torch.uint8).tril()
-    place = {"gpt_neox": ("attention.query_key_value.weight", "attention."), "gptj": ("attn.q_proj.weight", "attn."),
-             "gpt2": ("attn.c_attn.weight", "attn."), "gpt_neo": ("attn.attention.q_proj.weight", "attn.attention.")}[family]
-    for name in tensors:
-        if name.endswith(place[0]):
-            base = name[:-len(place[0])] + place[1]
-            found[base + "bias"] = mask.clone()
-            found[base + "masked_bias"] = torch.tensor(-1e9)
-            if family == "gpt_neox":
-                found[base + "rotary_emb.inv_freq"] = torch.ones(1)
-    return found
+    masks = {"bias": mask, "masked_bias": torch.tensor(-1e9)}
+    weight, place, held = {
+        "gpt_neox": ("attention.query_key_value.weight", "attention.", masks | {"rotary_emb.inv_freq": torch.ones(1)}),
+        "gptj": ("attn.q_proj.weight", "attn.", masks), "codegen": ("attn.qkv_proj.weight", "attn.", {"causal_mask": mask}),
+        "gpt2": ("attn.c_attn.weight", "attn.", masks), "gpt_neo": ("attn.attention.q_proj.weight", "attn.attention.", masks)}[family]
+    return {name.removesuffix(weight) + place + buffer: tensor.clone()
+            for name in tensors if name.endswith(weight) for buffer, tensor in held.items()}
 
 
 def write_checkpoint(directory, family, variation, seed, cls=None, settings=None, hub=None):
@@ -182,7 +179,7 @@ def write_checkpoint(directory, family, variation, seed, cls=None, settings=None
         return
     tensors = load_file(directory / "model.safetensors")
     if hub.get("buffers"):
-        tensors.update(buffers(family, dict(tensors), config))
+        tensors.update(buffers(family, tensors))
     drop = hub.get("drop", "")
     save_file({name.removeprefix(drop): tensor.contiguous() for name, tensor in tensors.items()}, directory / "model.safetensors",
               {"format": "pt"})
