@@ -28,7 +28,11 @@ def write_configs(folder):
     changes = {"null": ("falcon-rw", {"new_decoder_architecture": None}),
                "qwen2_moe-countless": ("qwen2_moe-plain", {"num_hidden_layers": 1024, "num_experts": 4096,
                                                            "max_position_embeddings": 2147483647}),
-               "gpt_neo-repetitions_of_nothing": ("gpt_neo-plain", {"attention_types": [[[], 10**18]]})}
+               "gpt_neo-repetitions_of_nothing": ("gpt_neo-plain", {"attention_types": [[[], 10**18]]}),
+               "phi3-longrope_of_one": ("phi3-longrope_long", {"original_max_position_embeddings": 1}),
+               "llama-yarn": ("llama-yarn", {}),
+               "llama-yarn_of_one": ("llama-yarn", {"rope_scaling": {"type": "yarn", "factor": 4, "rope_theta": 1}}),
+               "llama-dynamic_of_less": ("llama-dynamic", {"rope_scaling": {"type": "dynamic", "factor": 0.001}})}
     for name, (golden, changed) in changes.items():
         config = json.loads((GOLDENS / golden / "config.json").read_text())
         (folder / name).write_text(json.dumps({**config, **changed}, separators=(",", ":")))

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "core/base/file.h"
 #include "core/family/config_reader.h"
 #include "core/family/family.h"
+#include "tests/support/expect_error.h"
 
 namespace regroup::family {
 namespace {
@@ -100,6 +102,63 @@ TEST(ConfigBounds, HoldForRepetitionsOfNothing) {
   Json json = read_json(kGoldens / "gpt_neo-plain" / "config.json");
   json["attention_types"] = Json::parse(R"([[[], 1000000000000000000]])");
   EXPECT_THROW(family_named("gpt_neo").read_config(json, "test"), UserError);
+}
+
+// Positions are computed in float32, and so are the factors on their cosines and sines.
+void expect_finite_positions(const ModelConfig& config, const std::string& what) {
+  for (const std::int64_t length : {std::int64_t{1}, config.max_positions, kMostCount})
+    for (const float frequency : rope_frequencies_float32(config, length))
+      EXPECT_TRUE(std::isfinite(frequency)) << what << ", " << length << " tokens";
+  const auto factor = static_cast<float>(config.rope.attention_factor);
+  EXPECT_TRUE(std::isfinite(factor) && factor > 0) << what;
+}
+
+TEST(ConfigBounds, KeepRotaryPositionsFinite) {
+  const Key rope = Key() / "rope_parameters";
+  std::size_t read = 0;
+  for (const auto& entry : fs::directory_iterator(kGoldens)) {
+    if (!fs::exists(entry.path() / "config.json")) continue;
+    const Json json = read_json(entry.path() / "config.json");
+    if (!json.contains(rope)) continue;
+    std::vector<Key> keys = {Key() / "max_position_embeddings", Key() / "original_max_position_embeddings"};
+    for (const auto& [name, value] : json[rope].items())
+      if (value.is_number()) keys.push_back(rope / name);
+    for (const Key& key : keys)
+      for (const Json& claim : {Json(1e-320), Json(1e-3), Json(1), Json(2), Json(1e6), Json(1e308)}) {
+        Json changed = json;
+        changed[key] = claim;
+        try {
+          expect_finite_positions(family_for(json, "test").read_config(changed, "test"),
+                                  entry.path().filename().string() + key.to_string() + " " + claim.dump());
+          ++read;
+        } catch (const UserError&) {
+        }
+      }
+  }
+  EXPECT_GT(read, 300u);
+}
+
+TEST(ConfigBounds, RefuseScalingsByTheKeyThatMakesNone) {
+  const auto refusal = [](const char* golden, const char* key, const Json& value) {
+    Json json = read_json(kGoldens / golden / "config.json");
+    json[Key(key)] = value;
+    return testing::user_error_of([&] { family_for(json, "test").read_config(json, "test"); });
+  };
+  const char* original = "/original_max_position_embeddings";
+  EXPECT_CONTAINS(refusal("phi3-longrope_long", original, 1),
+                  "'original_max_position_embeddings': expected a number above 1: attention is scaled by its "
+                  "logarithm, found 1");
+  EXPECT_CONTAINS(refusal("llama-yarn", "/rope_parameters/rope_theta", 1),
+                  "'rope_parameters.rope_theta': expected a number above 1, found 1");
+  EXPECT_CONTAINS(
+      refusal("llama-yarn", "/rope_parameters/beta_fast", 1e-320),
+      "'rope_parameters.rope_type': expected a scaling whose frequencies are finite, found \"yarn\"");
+  EXPECT_CONTAINS(refusal("llama-yarn_untruncated", "/rope_parameters/mscale", -30),
+                  "'rope_parameters.mscale': expected a number from 0 on, found -30");
+  EXPECT_CONTAINS(refusal("llama-yarn_attention_factor", "/rope_parameters/attention_factor", 1e300),
+                  "'rope_parameters.attention_factor': expected a number above 0 that float32 holds");
+  EXPECT_CONTAINS(refusal("llama-dynamic", "/rope_parameters/factor", 0.001),
+                  "'rope_parameters.factor': expected a number from 1 on, found 0.001");
 }
 
 }  // namespace
