@@ -1,18 +1,17 @@
 #include "convert/calibrated_merge.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 
+#include "convert/fingerprint.h"
 #include "convert/layer_files.h"
 #include "convert/source_stream.h"
 #include "convert/stream_storage.h"
 #include "core/base/error.h"
 #include "core/base/hash.h"
 #include "core/base/progress.h"
-#include "core/base/version.h"
 #include "core/model/decoder.h"
 #include "core/model/device.h"
 #include "core/model/stored.h"
@@ -51,9 +50,7 @@ class CalibratedMerge {
         type_(arithmetic_of(model)),
         student_config_(model.config),
         progress_(fmt::format("calibrating on {} windows of {} tokens", tokens.windows(), tokens.length()),
-                  static_cast<double>(model.config.layers) * passes() *
-                      static_cast<double>(tokens.tokens_WT.numel()),
-                  "tokens"),
+                  work(), "tokens"),
         weight_T1_(position_weights(tokens.length(), recipe.options.first_position_weight,
                                     at::TensorOptions(type_).device(device_))),
         storage_(model, tokens.tokens_WT, follows_student() ? 3 : 1, recipe.options),
@@ -66,7 +63,7 @@ class CalibratedMerge {
 
   void run() {
     for (std::int64_t layer = 0; layer < model_.config.layers; ++layer) {
-      const model::Weights weights = model::load_layer(model_, layer, type_, device_);
+      model::Weights weights = model::load_layer(model_, layer, type_, device_);
       MergedLayer merged;
       if (files_.has(layer)) {
         source_.advance(weights, [&](const SourceStream::Step& step) { count(step.stream_BTM); });
@@ -84,34 +81,63 @@ class CalibratedMerge {
   // Statistics are of the source alone. Only refits look at what earlier merges have changed.
   bool follows_student() const { return !recipe_.refits.empty(); }
 
-  double passes() const {
-    double passes = follows_student() ? 2 : 1;
-    for (const Refit* refit : recipe_.refits) passes += refit->passes;
-    return passes;
+  // Tokens that are gone through: by source and student through every layer, but not by the student through
+  // the last; and by refits of the layers that are not finished yet.
+  double work() const {
+    const double layers = static_cast<double>(model_.config.layers),
+                 tokens = static_cast<double>(tokens_.tokens_WT.numel());
+    double refits = 0;
+    for (const Refit* refit : recipe_.refits) refits += refit->passes;
+    double unfinished = 0;
+    for (std::int64_t layer = 0; layer < model_.config.layers; ++layer) unfinished += !files_.has(layer);
+    return tokens * (layers + (follows_student() ? layers - 1 : 0)) +
+           unfinished * refits * static_cast<double>(tokens_.training() * tokens_.length());
   }
 
   void count(const at::Tensor& stream_BTM) {
     progress_.advance(static_cast<double>(stream_BTM.size(0) * stream_BTM.size(1)));
   }
 
-  MergedLayer merge(const model::Weights& weights, std::int64_t index) {
-    const AttentionLayer source = read_attention(model_, index, /*with_queries=*/true);
-    MomentSum moments(source.k_KDN.size(2), weight_T1_);
-    std::vector<at::Tensor> inputs;  // of the first windows
+  bool reads_source() const {
+    return std::ranges::any_of(recipe_.refits, [](const Refit* refit) { return refit->reads_source; });
+  }
+
+  // Takes the projections that it has replaced out of `weights`: what is large is held once, and not while
+  // refits hold theirs.
+  MergedLayer merge(model::Weights& weights, std::int64_t index) {
+    AttentionLayer source = read_attention(model_, index, /*with_queries=*/true);
+    std::vector<at::Tensor> first_inputs;
+    const auto merged_by_moments = [&] {
+      const InputMoments moments = observe(weights, source.k_KDN.size(2), index, first_inputs);
+      return merge_layer(source, &moments, /*calibrated=*/true, recipe_.merge, index);
+    };
+    MergedLayer merged = merged_by_moments();
+    weights = without_projections(weights);
+    if (!reads_source()) source = {};
+    if (follows_student()) refit(weights, index, source, first_inputs, merged);
+    merged.attention = rounded(merged.attention, index);
+    return merged;
+  }
+
+  // Moves the source through the layer: moments of what its attention reads, N numbers a token, targets, and
+  // for refits that read the source its inputs on the first windows.
+  InputMoments observe(const model::Weights& weights, std::int64_t inputs, std::int64_t index,
+                       std::vector<at::Tensor>& first_inputs) {
+    MomentSum moments(inputs, weight_T1_);
     source_.advance(weights, [&](const SourceStream::Step& step) {
       const at::Tensor learned_BTM = tokens_.learned(step.input_BTM, step.begin);
       moments.add(learned_BTM);
-      if (follows_student()) {
-        set_target(step);
-        if (step.begin < std::min(kAttentionWindows, tokens_.training())) inputs.push_back(learned_BTM.cpu());
-      }
+      if (follows_student()) set_target(step);
+      if (reads_source() && step.begin < std::min(kAttentionWindows, tokens_.training()))
+        first_inputs.push_back(learned_BTM.cpu());
       count(step.stream_BTM);
     });
-    const InputMoments mean = moments.mean();
-    MergedLayer merged = merge_layer(source, &mean, /*calibrated=*/true, recipe_.merge, index);
-    if (follows_student()) refit(weights, index, source, at::cat(inputs), merged);
-    merged.attention = rounded(merged.attention, index);
-    return merged;
+    InputMoments mean = moments.mean();
+    if (!mean.finite())
+      throw UserError({.where = model_.path.string(),
+                       .what = fmt::format("hidden states leave float32's range before layer {}", index),
+                       .remedy = "--weights-only looks at no tokens"});
+    return mean;
   }
 
   // What attention should add to the student's stream.
@@ -124,22 +150,24 @@ class CalibratedMerge {
     target_WTM_.narrow(0, step.begin, windows).copy_(target_BTM);
   }
 
+  // `weights`: without projections.
   void refit(const model::Weights& weights, std::int64_t index, const AttentionLayer& source,
-             const at::Tensor& source_input_STM, MergedLayer& merged) {
-    Members order;
-    for (const Members& members : merged.record.grouping)
-      order.insert(order.end(), members.begin(), members.end());
+             const std::vector<at::Tensor>& first_inputs, MergedLayer& merged) {
     RefitProblem problem{.config = student_config_,
-                         .fixed = without_projections(weights),
+                         .fixed = weights,
                          .layer = index,
-                         .source = permuted(source, order),
-                         .source_input_STM = source_input_STM,
+                         .source = {},
+                         .source_input_STM = {},
                          .student_stream_WTM = student_WTM_,
                          .target_WTM = target_WTM_,
                          .rotation = source_.rotation(),
                          .weight_T1 = weight_T1_,
                          .training = tokens_.training(),
                          .done = [this](double tokens) { progress_.advance(tokens); }};
+    if (reads_source()) {
+      problem.source = permuted(source, order_of(merged.record.grouping));
+      problem.source_input_STM = at::cat(first_inputs);
+    }
     double error = held_out_error(problem, merged.attention);
     for (const Refit* row : recipe_.refits) {
       AttentionLayer fitted = row->fit(problem, merged.attention);
@@ -165,7 +193,12 @@ class CalibratedMerge {
     const checkpoint::DType stored =
         recipe_.dtype.value_or(model_.find(Part::kKeyWeight, index)->stored.info->dtype);
     const auto round = [&](const at::Tensor& heads) {
-      return heads.to(model::scalar_type(stored)).to(heads.scalar_type());
+      const at::Tensor result = heads.to(model::scalar_type(stored)).to(heads.scalar_type());
+      if (!result.isfinite().all().item<bool>())
+        throw UserError({.where = fmt::format("layer {}, merged", index),
+                         .what = fmt::format("does not fit {}", checkpoint::dtype_name(stored)),
+                         .remedy = "Convert to a wider type: --dtype bf16 or fp32"});
+      return result;
     };
     AttentionLayer result = layer;
     for (at::Tensor* heads :
@@ -199,32 +232,26 @@ class CalibratedMerge {
   at::Tensor student_WTM_, target_WTM_;  // undefined where no student is followed
 };
 
-// Everything that the merged layers depend on.
-std::string fingerprint(const ModelDirectory& model, const CalibrationRecipe& recipe,
-                        const CalibrationTokens& seen) {
+// Everything that the merged layers depend on, but for roundings: the number of threads decides the order of
+// sums.
+Json layers_print(const ModelDirectory& model, const CalibrationRecipe& recipe,
+                  const CalibrationTokens& seen) {
+  Json print = fingerprint(model, recipe.device);
   Sha256 tokens;
   tokens.update(model::bytes_of(seen.tokens_WT));
-  Json print = {{"version", version()},
-                {"commit", commit()},
-                {"threads", at::get_num_threads()},
-                {"device", recipe.device},
-                {"config", model.config_json},
-                {"method", recipe.merge.method->name},
-                {"groups", recipe.merge.groups},
-                {"by_cost", recipe.merge.by_cost},
-                {"given", recipe.merge.given},
-                {"grouping_seconds", recipe.merge.grouping_seconds},
-                {"seed", recipe.merge.seed},
-                {"first_position_weight", recipe.options.first_position_weight},
-                {"dtype", recipe.dtype ? checkpoint::dtype_name(*recipe.dtype) : "as stored"},
-                {"tokens", tokens.hex()},
-                {"windows", seen.windows()}};
-  for (const Refit* refit : recipe.refits) print["refits"].push_back(refit->name);
-  for (const auto& file : model.checkpoint.files()) {
-    const auto changed = fs::last_write_time(file.path()).time_since_epoch().count();
-    print["files"].push_back({fs::absolute(file.path()).string(), fs::file_size(file.path()), changed});
-  }
-  return to_text(print);
+  print["tokens"] = tokens.hex();
+  print["windows"] = seen.windows();
+  print["method"] = recipe.merge.method->name;
+  print["kv_heads"] = recipe.merge.groups;
+  print["grouping"] = {{"by_cost", recipe.merge.by_cost},
+                       {"given", recipe.merge.given},
+                       {"seconds", recipe.merge.grouping_seconds}};
+  print["seed"] = recipe.merge.seed;
+  print["first_position_weight"] = recipe.options.first_position_weight;
+  print["dtype"] = recipe.dtype ? checkpoint::dtype_name(*recipe.dtype) : "as stored";
+  print["refit"] = Json::array();
+  for (const Refit* refit : recipe.refits) print["refit"].push_back(refit->name);
+  return print;
 }
 
 }  // namespace
@@ -240,7 +267,7 @@ std::uint64_t layer_file_bytes(const ModelDirectory& model, std::int64_t groups)
 MergedLayers merged_from_tokens(const ModelDirectory& model, const CalibrationRecipe& recipe,
                                 const CalibrationTokens& seen, const fs::path& work) {
   const at::NoGradGuard no_grad;
-  const LayerFiles files(work, fingerprint(model, recipe, seen));
+  const LayerFiles files(work, layers_print(model, recipe, seen));
   CalibratedMerge(model, recipe, seen, files).run();
   family::ModelConfig config = model.config;
   config.kv_heads = recipe.merge.groups;

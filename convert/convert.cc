@@ -6,6 +6,8 @@
 
 #include "convert/calibrated_merge.h"
 #include "convert/execute.h"
+#include "convert/fingerprint.h"
+#include "convert/kept_tokens.h"
 #include "convert/merge_method.h"
 #include "convert/provenance.h"
 #include "core/base/error.h"
@@ -86,16 +88,41 @@ void require_options_used(const ConvertOptions& options, const Plan& plan) {
            "--first-position-weight", none);
     refuse(asked.memory.has_value(), "--memory", none);
   }
+  if (plan.merges)
+    refuse(plan.options.grouping != "cost" && options.plan.grouping_seconds != PlanOptions().grouping_seconds,
+           "--grouping-seconds",
+           fmt::format("with --grouping {} none are searched for", plan.options.grouping));
   if (asked.files.empty()) {
     refuse(asked.format != CalibrationOptions().format, "--calibration-format", "no text is read");
     refuse(!asked.document_start, "--no-bos", "no text is read");
   }
 }
 
-// A hidden sibling of the output: finished layers outlive a killed run there.
-std::filesystem::path work_directory(std::filesystem::path output) {
+// A hidden sibling of the output: what a killed run has made outlives it there.
+std::filesystem::path work_path(std::filesystem::path output, std::string_view what) {
   if (output.filename().empty()) output = output.parent_path();
-  return output.parent_path() / fmt::format(".{}.layers", output.filename().string());
+  return output.parent_path() / fmt::format(".{}.{}", output.filename().string(), what);
+}
+
+std::filesystem::path layers_path(const ConvertOptions& options) {
+  return work_path(options.output, "layers");
+}
+
+std::filesystem::path tokens_path(const ConvertOptions& options) {
+  return work_path(options.output, "tokens");
+}
+
+using Make = CalibrationTokens (*)(const family::ModelDirectory& model, const CalibrationOptions& options,
+                                   const std::string& device, std::uint64_t seed);
+
+CalibrationTokens made_tokens(const family::ModelDirectory& model, Evidence evidence,
+                              const ConvertOptions& options, Make make) {
+  Json recipe = fingerprint(model, options.device);
+  recipe["evidence"] = evidence_name(evidence);
+  recipe["windows"] = made_windows(options.calibration, calibration_window(model));
+  recipe["seed"] = options.seed;
+  return kept_tokens(tokens_path(options), recipe,
+                     [&] { return make(model, options.calibration, options.device, options.seed); });
 }
 
 // None where weights alone say how to merge, or nothing is merged.
@@ -106,9 +133,9 @@ std::optional<CalibrationTokens> calibration_tokens(const family::ModelDirectory
     case Evidence::kWeights:
       return std::nullopt;
     case Evidence::kDrawn:
-      return draw_calibration(model, options.calibration, options.device, options.seed);
+      return made_tokens(model, Evidence::kDrawn, options, draw_calibration);
     case Evidence::kOwnText:
-      return generate_calibration(model, options.calibration, options.device, options.seed);
+      return made_tokens(model, Evidence::kOwnText, options, generate_calibration);
     case Evidence::kText:
       return read_calibration(model, options.calibration, options.seed);
   }
@@ -125,7 +152,7 @@ MergedLayers merged_layers(const family::ModelDirectory& model, const Plan& plan
                              .refits = parse_refits(plan.options.refit),
                              .dtype = options.plan.dtype,
                              .device = options.device},
-                            *tokens, work_directory(options.output));
+                            *tokens, layers_path(options));
 }
 
 // How texts become documents for this model, or why they cannot: said before a person trains on them.
@@ -173,7 +200,8 @@ std::string convert(const ConvertOptions& asked, const Json& resolved) {
              to_text(provenance(model, plan, tokens ? &*tokens : nullptr, layers, executed, resolved)));
   write_text(output.partial() / kCardFile, model_card(model, plan, tokens ? &*tokens : nullptr, executed));
   output.commit();
-  std::filesystem::remove_all(work_directory(options.output));
+  if (tokens) std::filesystem::remove_all(layers_path(options));
+  if (tokens && plan.options.evidence != Evidence::kText) std::filesystem::remove(tokens_path(options));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   std::string summary = plan_text(model, plan) +
                         fmt::format("{:<16}{} in {:.1f} s\n", "written", options.output.string(), seconds);

@@ -30,7 +30,7 @@ class Costs {
     const auto [found, is_new] = known_.try_emplace(members, 0);
     if (is_new) {
       found->second = finite(problem_.cost(members));
-      ++asked_;
+      count(members);
     }
     return found->second;
   }
@@ -41,17 +41,21 @@ class Costs {
       for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i)
         costs[i] = finite(problem_.cost(groups[i]));
     });
-    for (std::size_t i = 0; i < groups.size(); ++i) known_.emplace(groups[i], costs[i]);
-    asked_ = std::ssize(known_);
+    for (std::size_t i = 0; i < groups.size(); ++i)
+      if (known_.emplace(groups[i], costs[i]).second) count(groups[i]);
   }
   double of(const Grouping& groups) {
     double sum = 0;
     for (const Members& members : groups) sum += of(members);
     return sum;
   }
-  bool spent() const { return asked_ >= problem_.evaluations; }
+  bool spent() const { return asked_ >= static_cast<double>(problem_.evaluations); }
 
  private:
+  // In costs of whole groups: one takes the cube of its size (layer_merge.cc).
+  void count(const Members& members) {
+    asked_ += std::pow(static_cast<double>(members.size()) / static_cast<double>(problem_.size()), 3);
+  }
   // A NaN would be neither more nor less than another cost: no search ends with it.
   static double finite(double cost) {
     check(std::isfinite(cost), "a merge has a cost");
@@ -60,7 +64,7 @@ class Costs {
 
   const GroupingProblem& problem_;
   std::map<Members, double> known_;
-  std::int64_t asked_ = 0;
+  double asked_ = 0;
 };
 
 Grouping in_order(Grouping groups) {
@@ -239,6 +243,12 @@ bool is_partition(const Grouping& grouping, std::int64_t heads, std::int64_t gro
 }
 
 }  // namespace
+
+Members order_of(const Grouping& groups) {
+  Members order;
+  for (const Members& members : groups) order.insert(order.end(), members.begin(), members.end());
+  return order;
+}
 
 Grouping contiguous_groups(std::int64_t heads, std::int64_t groups) {
   check(groups > 0 && heads % groups == 0, "groups of equal size");

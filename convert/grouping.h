@@ -17,12 +17,16 @@ using Grouping = std::vector<Members>;      // groups of equal size, every head 
 // Group g holds heads [g·K/G, (g+1)·K/G), as Ainslie et al. 2023 (arXiv 2305.13245, section 2.1) group them.
 Grouping contiguous_groups(std::int64_t heads, std::int64_t groups);
 
+// Every head once, group by group: where a merged model's query heads come from.
+Members order_of(const Grouping& groups);
+
 // What a choice is made from.
 struct GroupingProblem {
   std::int64_t heads = 0, groups = 0;
   // Of a group, ascending members; does not depend on order. Asked for by several threads at a time.
   std::function<double(const Members&)> cost;
-  // How many costs may be asked for. Those of all pairs always may.
+  // How many costs of whole groups may be asked for. Those of all pairs always may: each counts as the share
+  // of a whole group's that the cubes of their sizes give.
   std::int64_t evaluations = 0;
   std::uint64_t seed = 0;
 

@@ -152,9 +152,7 @@ MergeError merge_error(const HeadStatistics& statistics, const Members& members,
 
 AttentionLayer apply(const AttentionLayer& layer, const Grouping& grouping,
                      const std::vector<HeadMerge>& merges) {
-  Members order;
-  for (const Members& members : grouping) order.insert(order.end(), members.begin(), members.end());
-  AttentionLayer merged = permuted(layer, order);
+  AttentionLayer merged = permuted(layer, order_of(grouping));
   const auto size = static_cast<std::int64_t>(grouping.front().size());
   std::vector<at::Tensor> keys, values, key_norms;
   for (std::size_t g = 0; g < grouping.size(); ++g) {

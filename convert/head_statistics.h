@@ -20,6 +20,7 @@ namespace regroup::convert {
 // E[x x^T] of a layer's inputs, float64: a matrix [N, N], or a vector [N] for a diagonal one.
 struct InputMoments {
   at::Tensor values;
+  bool finite() const { return values.isfinite().all().item<bool>(); }
 };
 
 // From weights alone: what leaves a normalization has about unit second moment times its weight, and its

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "convert/fingerprint.h"
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/log.h"
@@ -26,30 +27,27 @@ std::vector<std::pair<std::string, at::Tensor>> named(const AttentionLayer& laye
   return tensors;
 }
 
-bool same_fingerprint(const fs::path& directory, const std::string& fingerprint) {
-  const fs::path file = directory / kFingerprint;
-  return fs::exists(file) && read_text(file) == fingerprint;
-}
-
 }  // namespace
 
-LayerFiles::LayerFiles(fs::path directory, const std::string& fingerprint)
-    : directory_(std::move(directory)) {
+LayerFiles::LayerFiles(fs::path directory, const Json& fingerprint) : directory_(std::move(directory)) {
+  const fs::path file = directory_ / kFingerprint;
   if (fs::exists(directory_)) {
-    if (!fs::is_directory(directory_) ||
-        (!fs::exists(directory_ / kFingerprint) && !fs::is_empty(directory_)))
+    if (!fs::is_directory(directory_) || (!fs::exists(file) && !fs::is_empty(directory_)))
       throw UserError({.where = directory_.string(),
                        .what = "stands where finished layers are to be kept",
                        .remedy = "Move it away, or name another output"});
-    if (same_fingerprint(directory_, fingerprint)) {
+    const Json theirs = fs::exists(file) ? read_json(file) : Json::object();
+    if (theirs == fingerprint) {
       log_info(fmt::format("going on with the finished layers in {}", directory_.string()));
       return;
     }
-    log_info(fmt::format("the layers in {} are of another conversion: starting clean", directory_.string()));
+    if (!fs::is_empty(directory_))
+      log_warning(fmt::format("the finished layers in {} are of another conversion ({}): starting clean",
+                              directory_.string(), differences(theirs, fingerprint)));
     fs::remove_all(directory_);
   }
   fs::create_directory(directory_);
-  write_text(directory_ / kFingerprint, fingerprint);
+  write_text(file, to_text(fingerprint));
 }
 
 fs::path LayerFiles::path_of(std::int64_t layer) const {

@@ -3,17 +3,17 @@
 
 #include <filesystem>
 #include <optional>
-#include <string>
 
 #include "convert/merged_layers.h"
+#include "core/base/json.h"
 
 namespace regroup::convert {
 
 class LayerFiles {
  public:
-  // Takes up `directory` if it was left by a run of the same `fingerprint`, else clears it and starts.
-  // UserError if the path is taken by something else.
-  LayerFiles(std::filesystem::path directory, const std::string& fingerprint);
+  // Takes up `directory` if it was left by a run of the same `fingerprint`; else clears it, saying what
+  // differs, and starts. UserError if the path is taken by something else.
+  LayerFiles(std::filesystem::path directory, const Json& fingerprint);
 
   bool has(std::int64_t layer) const;
   // Whole or not at all.

@@ -74,10 +74,7 @@ MergedLayer merge_layer(const AttentionLayer& stored, const InputMoments* moment
   }
   merged.attention = apply(source, merged.record.grouping, merges);
   if (normed_over_heads) {
-    Members order;
-    for (const Members& members : merged.record.grouping)
-      order.insert(order.end(), members.begin(), members.end());
-    set_norms(permuted(stored, order), moments, turns, merged.attention);
+    set_norms(permuted(stored, order_of(merged.record.grouping)), moments, turns, merged.attention);
   }
   return merged;
 }

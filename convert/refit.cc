@@ -15,10 +15,12 @@ namespace {
 using family::Part;
 
 constexpr std::array kRefits = {
-    Refit{"scale", "one temperature for the keys of a layer and one gain for its values", 4, fit_scale},
-    Refit{"query", "query heads by convex regression on the source's attention", 1, fit_query},
-    Refit{"ridge", "output projections by ridge regression", 1, fit_ridge},
-    Refit{"reconstruct", "all four projections by gradient descent", 3 * kReconstructEpochs, fit_reconstruct},
+    Refit{"scale", "one temperature for the keys of a layer and one gain for its values", 4, false,
+          fit_scale},
+    Refit{"query", "query heads by convex regression on the source's attention", 1, true, fit_query},
+    Refit{"ridge", "output projections by ridge regression", 1, false, fit_ridge},
+    Refit{"reconstruct", "all four projections by gradient descent", 3 * kReconstructEpochs, false,
+          fit_reconstruct},
 };
 
 }  // namespace
@@ -104,7 +106,10 @@ std::vector<const Refit*> parse_refits(const std::string& list) {
   if (list == "none") return chosen;
   for (std::size_t begin = 0; begin <= list.size();) {
     const std::size_t end = std::min(list.find(',', begin), list.size());
-    const std::string name = list.substr(begin, end - begin);
+    std::string name = list.substr(begin, end - begin);
+    std::erase(name, ' ');
+    if (name == "none")
+      throw UserError({.where = "--refit", .what = "'none' stands alone", .found = "'" + list + "'"});
     const auto row = std::ranges::find(kRefits, name, &Refit::name);
     if (row == kRefits.end())
       throw UserError({.where = "--refit",

@@ -26,8 +26,10 @@ struct RefitProblem {
   family::ModelConfig config;  // of the student
   model::Weights fixed;        // of this layer, without its projections: norms, the output's bias
   std::int64_t layer = 0;
-  AttentionLayer source;             // its heads in the student's order
-  at::Tensor source_input_STM;       // what the source's attention reads on the first S windows, on the CPU
+  // Only for a refit that reads_source: its heads in the student's order, and what its attention reads on the
+  // first S windows, on the CPU.
+  AttentionLayer source;
+  at::Tensor source_input_STM;
   at::Tensor student_stream_WTM;     // residual stream before the layer, on the CPU
   at::Tensor target_WTM;             // what attention should add to it, on the CPU
   model::Rotation rotation;          // of positions [0, T)
@@ -65,7 +67,8 @@ double held_out_error(const RefitProblem& problem, const AttentionLayer& student
 struct Refit {
   std::string_view name;     // as written in --refit
   std::string_view summary;  // as printed by --help
-  double passes;             // over the calibration text, for the progress line
+  double passes;             // over the windows that are learned from, for the progress line
+  bool reads_source;         // not the targets alone
   AttentionLayer (*fit)(const RefitProblem& problem, const AttentionLayer& student);
 };
 

@@ -47,7 +47,7 @@ std::vector<Trained> start_training(const model::Weights& weights, const RefitPr
                    .master = master,
                    .gradient_mean = at::zeros_like(master),
                    .gradient_square = at::zeros_like(master),
-                   .steps = at::zeros({}, at::kFloat),
+                   .steps = at::zeros({}, master.options().dtype(at::kFloat)),
                    .size = master.square().mean().sqrt().item<double>()});
   }
   return all;
@@ -60,12 +60,11 @@ double rate_at(std::int64_t step, std::int64_t steps) {
   return kRate * 0.5 * (1 + std::cos(M_PI * (done - kWarmup) / (1 - kWarmup)));
 }
 
-// Puts the masters' values in place, to be differentiated by.
+// Puts the masters' values in place, to be differentiated by: the masters themselves where they are of the
+// type that is computed in.
 void place(const std::vector<Trained>& all, model::Weights& weights) {
   for (const Trained& trained : all)
-    weights[trained.key] =
-        trained.master.to(compute_type(trained.master), /*non_blocking=*/false, /*copy=*/true)
-            .set_requires_grad(true);
+    weights[trained.key] = trained.master.to(compute_type(trained.master)).detach().set_requires_grad(true);
 }
 
 void update(std::vector<Trained>& all, const model::Weights& weights, double rate) {

@@ -1,15 +1,11 @@
-// Merging by text: what a run leaves behind and takes up again, what memory and options change and what they
-// must not.
+// Merging by text: what options change and what they must not.
 #include "convert/calibrated_merge.h"
 
 #include <gtest/gtest.h>
 
 #include "convert/convert.h"
-#include "convert/layer_files.h"
-#include "convert/stream_storage.h"
 #include "core/base/file.h"
-#include "core/base/random.h"
-#include "core/checkpoint/safetensors.h"
+#include "tests/convert/calibrated_fixture.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_llama.h"
@@ -18,40 +14,7 @@
 namespace regroup::convert {
 namespace {
 
-namespace fs = std::filesystem;
-
-using testing::TempDir;
-using testing::TinyLlama;
 using testing::user_error_of;
-
-const TinyLlama kShape{
-    .layers = 3, .hidden = 16, .heads = 4, .kv_heads = 4, .head_dim = 4, .ffn = 24, .vocab = 40};
-
-class CalibratedMerge : public ::testing::Test {
- protected:
-  void SetUp() override {
-    testing::write_tiny_llama(kShape, folder_ / "source");
-    testing::write_random_tokens(folder_ / "tokens", 64 * 30, kShape.vocab);
-  }
-
-  ConvertOptions options(const std::string& out) const {
-    return {.model = folder_ / "source",
-            .output = folder_ / out,
-            .plan = {.kv_heads = 2},
-            .calibration = {.files = {folder_ / "tokens"}, .format = "nanogpt", .tokens = 64 * 20}};
-  }
-
-  fs::path run(const ConvertOptions& options) const {
-    convert(options, Json::object());
-    return options.output;
-  }
-
-  TempDir folder_;
-};
-
-std::string weights_in(const fs::path& directory) {
-  return read_text(directory / "model.safetensors");
-}
 
 TEST_F(CalibratedMerge, TheSameTextGivesTheSameBytesAndOtherTextOthers) {
   const std::string first = weights_in(run(options("a")));
@@ -129,144 +92,21 @@ TEST_F(CalibratedMerge, StatisticsDoNotSeeTheWindowsThatDecide) {
   EXPECT_FALSE(at::equal(first_key(other), key));
 }
 
-TEST_F(CalibratedMerge, ARunGoesOnFromTheLayersAnotherFinished) {
-  const auto model = family::open_model(folder_ / "source");
-  const CalibrationTokens text = read_calibration(model, options("out").calibration, 0);
-  const CalibrationRecipe recipe{.merge = {.method = &merge_method("optimal"),
-                                           .groups = 2,
-                                           .by_cost = true,
-                                           .grouping_seconds = 60,
-                                           .layers = 3},
-                                 .refits = parse_refits("ridge,reconstruct")};
-  const auto all_layers = [&](MergedLayers layers) {
-    std::vector<at::Tensor> tensors;
-    for (std::int64_t layer = 0; layer < 3; ++layer)
-      for (const auto part :
-           {family::Part::kQueryWeight, family::Part::kKeyWeight, family::Part::kOutputWeight})
-        tensors.push_back(layers.merged(*model.find(part, layer)));
-    return tensors;
+TEST_F(CalibratedMerge, WhatLeavesATypesRangeIsSaid) {
+  const auto with = [&](const std::string& name, double factor) {
+    auto tensors = testing::tiny_llama_tensors(kShape);
+    tensors.at(name) *= factor;
+    fs::remove_all(folder_ / "large");
+    testing::write_llama(kShape, tensors, folder_ / "large");
+    ConvertOptions large = options("out");
+    large.model = folder_ / "large";
+    return large;
   };
-  const auto whole = all_layers(merged_from_tokens(model, recipe, text, folder_ / "whole"));
-  // What a killed run leaves: its first layer, and a second one that was being written.
-  fs::create_directory(folder_ / "killed");
-  for (const char* name : {"fingerprint", "layer-0.safetensors"})
-    fs::copy_file(folder_ / "whole" / name, folder_ / "killed" / name);
-  write_text(folder_ / "killed/unfinished", "half a layer");
-  const auto before = fs::last_write_time(folder_ / "killed/layer-0.safetensors");
-  const auto resumed = all_layers(merged_from_tokens(model, recipe, text, folder_ / "killed"));
-  EXPECT_EQ(fs::last_write_time(folder_ / "killed/layer-0.safetensors"), before) << "not done again";
-  for (std::size_t i = 0; i < whole.size(); ++i) EXPECT_TRUE(at::equal(resumed[i], whole[i])) << i;
-  // Layers of another conversion are not taken up.
-  CalibrationRecipe other = recipe;
-  other.refits = parse_refits("ridge");
-  const auto fresh = all_layers(merged_from_tokens(model, other, text, folder_ / "killed"));
-  EXPECT_NE(fs::last_write_time(folder_ / "killed/layer-0.safetensors"), before);
-  EXPECT_FALSE(at::equal(fresh[0], whole[0]));
-}
-
-TEST_F(CalibratedMerge, ALayerIsReadAsItWasWritten) {
-  const auto draw = [](at::IntArrayRef shape) { return at::randn(shape, at::kDouble); };
-  MergedLayer layer{.attention = {.q_HDN = draw({4, 2, 7}),
-                                  .k_KDN = draw({2, 2, 7}),
-                                  .v_KDN = draw({2, 2, 7}),
-                                  .o_MHD = draw({6, 4, 2}),
-                                  .hidden = 6}};
-  layer.record = {.grouping = {{0, 3}, {1, 2}},
-                  .exact_grouping = true,
-                  .error = MergeError{0.25, 0.5},
-                  .refits = {{"ridge", 0.5, 0.125, true}, {"scale", 0.125, 0.25, false}}};
-  fs::create_directory(folder_ / "layers");  // an empty folder is nobody's
-  const LayerFiles files(folder_ / "layers", "print");
-  files.write(3, layer);
-  const MergedLayer back = LayerFiles(folder_ / "layers", "print").read(3);
-  EXPECT_TRUE(at::equal(back.attention.q_HDN, layer.attention.q_HDN));
-  EXPECT_TRUE(at::equal(back.attention.k_KDN, layer.attention.k_KDN));
-  EXPECT_TRUE(at::equal(back.attention.v_KDN, layer.attention.v_KDN));
-  EXPECT_TRUE(at::equal(back.attention.o_MHD, layer.attention.o_MHD));
-  EXPECT_EQ(back.attention.hidden, 6);
-  EXPECT_EQ(back.record.grouping, layer.record.grouping);
-  EXPECT_TRUE(back.record.exact_grouping);
-  ASSERT_TRUE(back.record.error);
-  EXPECT_EQ(back.record.error->keys, 0.25);
-  EXPECT_EQ(back.record.error->values, 0.5);
-  ASSERT_EQ(back.record.refits.size(), 2u);
-  EXPECT_EQ(back.record.refits[1].name, "scale");
-  EXPECT_EQ(back.record.refits[1].before, 0.125);
-  EXPECT_EQ(back.record.refits[1].after, 0.25);
-  EXPECT_TRUE(back.record.refits[0].accepted);
-  EXPECT_FALSE(back.record.refits[1].accepted);
-}
-
-TEST_F(CalibratedMerge, AFolderThatIsNotOursIsNotTouched) {
-  fs::create_directory(folder_ / "mine");
-  write_text(folder_ / "mine/thesis.txt", "years of work");
-  const std::string text = user_error_of([&] { LayerFiles(folder_ / "mine", "print"); });
-  EXPECT_CONTAINS(text, "stands where finished layers are to be kept");
-  EXPECT_EQ(read_text(folder_ / "mine/thesis.txt"), "years of work");
-}
-
-TEST_F(CalibratedMerge, HiddenStatesOnDiskChangeNoBit) {
-  const std::string in_memory = weights_in(run(options("a")));
-  ConvertOptions tight = options("b");
-  tight.calibration.memory = 1;
-  ::testing::internal::CaptureStderr();
-  EXPECT_EQ(weights_in(run(tight)), in_memory);
-  const std::string said = ::testing::internal::GetCapturedStderr();
-  EXPECT_CONTAINS(said, "hidden states of 240 KiB do not fit beside a layer");
-  EXPECT_FALSE(fs::exists(folder_ / ".b.layers"));
-
-  const auto model = family::open_model(folder_ / "source");
-  const CalibrationOptions tiny{.memory = 1, .scratch = folder_.path()};
-  const StreamStorage storage(model, at::empty({20, 64}, at::kLong), 3, tiny);
-  ASSERT_TRUE(storage.on_disk());
-  const at::Tensor one = storage.make(), other = storage.make();
-  EXPECT_EQ(one.sizes(), at::IntArrayRef({20, 64, 16}));
-  EXPECT_TRUE(one.eq(0).all().item<bool>());
-  one.fill_(1);
-  EXPECT_TRUE(other.eq(0).all().item<bool>());
-  EXPECT_FALSE(StreamStorage(model, at::empty({20, 64}, at::kLong), 3, {}).on_disk());
-}
-
-// Blocks are taken at once: a disk that fills up later cannot end the run.
-TEST_F(CalibratedMerge, ADiskWithoutRoomForHiddenStatesIsSaidAtOnce) {
-  const auto model = family::open_model(folder_ / "source");
-  const at::Tensor far_too_many = at::empty({1}, at::kLong).expand({std::int64_t{1} << 40, 64});
-  const StreamStorage storage(model, far_too_many, 1, {.scratch = folder_.path()});
-  EXPECT_CONTAINS(user_error_of([&] { storage.make(); }), "not enough room for a temporary file");
-}
-
-TEST_F(CalibratedMerge, LayerFilesTakeWhatIsCountedForThem) {
-  for (const bool attention_bias : {false, true}) {
-    TinyLlama shape = kShape;
-    shape.attention_bias = attention_bias;
-    shape.hidden = 64;
-    testing::write_tiny_llama(shape, folder_ / "wide");
-    const auto model = family::open_model(folder_ / "wide");
-    merged_from_tokens(model, {.merge = {.method = &merge_method("mean"), .groups = 2, .layers = 3}},
-                       {.tokens_WT = at::zeros({4, 32}, at::kLong), .held_out = 1, .origin = ""},
-                       folder_ / "work");
-    std::uint64_t held = 0;
-    for (const auto& file : fs::directory_iterator(folder_ / "work"))
-      if (file.path().extension() == ".safetensors") {
-        const checkpoint::TensorFile reader = checkpoint::open_safetensors(file.path());
-        for (const auto& tensor : reader.header().tensors) held += tensor.bytes();
-      }
-    const std::uint64_t counted = layer_file_bytes(model, 2);
-    EXPECT_LE(held, counted);
-    EXPECT_GT(held, counted / 10 * 9);
-    fs::remove_all(folder_ / "work");
-    fs::remove_all(folder_ / "wide");
-  }
-}
-
-TEST(LayerBytes, CountExpertsAndTheOutput) {
-  family::ModelConfig config{
-      .vocab_size = 1, .hidden = 100, .layers = 1, .heads = 1, .kv_heads = 1, .head_dim = 1, .ffn = 100};
-  const std::uint64_t plain = layer_bytes(config, 4);
-  config.experts = {.count = 64, .chosen = 2, .ffn = 50, .shared_ffn = 200};
-  EXPECT_EQ(layer_bytes(config, 4), plain + 4 * 3 * 100 * (64 * 50 + 200 - 100));
-  config.vocab_size = 1'000'000;
-  EXPECT_EQ(layer_bytes(config, 4), 4u * 100 * 1'000'000);
+  ConvertOptions narrow = with("model.layers.1.self_attn.v_proj.weight", 1e6);
+  narrow.plan.dtype = checkpoint::DType::kF16;
+  EXPECT_CONTAINS(user_error_of([&] { run(narrow); }), "layer 1, merged: does not fit F16");
+  const ConvertOptions beyond = with("model.layers.0.mlp.down_proj.weight", 1e38);
+  EXPECT_CONTAINS(user_error_of([&] { run(beyond); }), "hidden states leave float32's range before layer 1");
 }
 
 TEST_F(CalibratedMerge, EveryMethodCanBeCalibratedAndRefitted) {

@@ -24,6 +24,7 @@ constexpr Refit kProbe{
     .name = "probe",
     .summary = "",
     .passes = 0,
+    .reads_source = true,
     .fit = [](const RefitProblem& problem, const AttentionLayer& student) { return fit(problem, student); }};
 
 class RefitProbe : public ::testing::Test {
