@@ -154,8 +154,6 @@ void save_state(const std::filesystem::path& checkpoints, const RunState& state,
                 const WeightNames& names, std::int64_t keep) {
   std::filesystem::create_directories(checkpoints);
   const auto path = checkpoints / fmt::format("{}{}", kPrefix, state.step);
-  // Only a damaged state can stand here: a whole one would have been resumed from.
-  std::filesystem::remove_all(path);
   checkpoint::OutputDirectory output(path, /*overwrite=*/false);
   Json json;
   json["format"] = kFormat;
@@ -174,12 +172,21 @@ void save_state(const std::filesystem::path& checkpoints, const RunState& state,
 }
 
 std::optional<SavedState> newest_state(const std::filesystem::path& checkpoints) {
-  for (const auto& directory : saved_states(checkpoints)) {
+  const auto states = saved_states(checkpoints);
+  for (const auto& directory : states) {
     const std::string reason = defect(directory);
     if (reason.empty()) return SavedState{.directory = directory, .json = read_json(directory / kStateFile)};
     log_warning(fmt::format("{} is passed over: {}", directory.string(), reason));
   }
-  return std::nullopt;
+  if (states.empty()) return std::nullopt;
+  throw UserError({.where = checkpoints.string(),
+                   .what = "no state in it can be gone on from",
+                   .remedy = "Put a whole one back, or start anew with --overwrite"});
+}
+
+void remove_states_after(const std::filesystem::path& checkpoints, std::int64_t step) {
+  for (const auto& directory : saved_states(checkpoints))
+    if (step_of(directory) > step) std::filesystem::remove_all(directory);
 }
 
 RunState read_state(const SavedState& saved, const Json& must_match, Parameters& parameters,

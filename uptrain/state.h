@@ -44,7 +44,7 @@ void add_progress(Json& json, const RunState& state);
 void save_state(const std::filesystem::path& checkpoints, const RunState& state, const Parameters& parameters,
                 const WeightNames& names, std::int64_t keep);
 
-// Newest step first; directories that are not whole states are passed over with a note.
+// Newest step first, whole or not.
 std::vector<std::filesystem::path> saved_states(const std::filesystem::path& checkpoints);
 
 struct SavedState {
@@ -54,8 +54,13 @@ struct SavedState {
   const Json& must_match() const { return json.at("must_match"); }
 };
 
-// The newest state that is whole; damaged ones are passed over with a warning.
+// The newest state that is whole, none where there are no states; damaged ones are passed over with a
+// warning. UserError where all of them are damaged or of another format: to begin anew is not ours to decide.
 std::optional<SavedState> newest_state(const std::filesystem::path& checkpoints);
+
+// Removes the states of later steps than `step`: what a run that goes on from there has passed over must not
+// take the place of what it saves.
+void remove_states_after(const std::filesystem::path& checkpoints, std::int64_t step);
 
 // Fills `parameters`. UserError naming every value of `must_match` that is not the state's.
 RunState read_state(const SavedState& saved, const Json& must_match, Parameters& parameters,

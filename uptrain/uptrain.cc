@@ -197,6 +197,7 @@ RunState starting_state(const std::optional<SavedState>& saved, const UptrainOpt
                         const Json& matching, Parameters& parameters, const WeightNames& names) {
   if (!saved) return {.recompute = recipe.recompute, .must_match = matching};
   RunState state = continued(*saved, options, recipe, matching, parameters, names);
+  remove_states_after(checkpoints_of(options.out), state.step);
   if (state.extended_at > 0) recipe.match_steps = std::min(recipe.match_steps, state.extended_at);
   return state;
 }

@@ -178,6 +178,37 @@ TEST(Resume, WhatDecidesTheResultIsWhatMustBeTheSame) {
             3 * fs::file_size(kModel / "model.safetensors") / 2);
 }
 
+void flip_last_byte(const fs::path& path) {
+  std::string bytes = read_text(path);
+  bytes.back() = static_cast<char>(bytes.back() ^ 1);
+  write_output_file(path, bytes, true);
+}
+
+// What was passed over must not push out what is saved.
+TEST(Resume, AStateIsKeptBesideDamagedOnesOfLaterSteps) {
+  const TempDir folder;
+  write_text_data(folder);
+  auto words = with_steps(arguments(folder, "out"), "6");
+  ASSERT_EQ(run_program(words).code, 0);
+  fs::remove(folder / "out/config.json");  // as if it had been stopped just before the end
+  flip_last_byte(folder / "out/checkpoints/step-6/state.safetensors");
+  words.push_back("--resume");
+  auto stopped = words;
+  stopped.insert(stopped.end(), {"--keep", "1", "--time-limit", "0.00001"});
+  const Ran ran = run_program(stopped);
+  EXPECT_EQ(ran.code, 5) << ran.err;
+  EXPECT_CONTAINS(ran.out, "stopped after step 5; its state is saved");
+  EXPECT_TRUE(fs::exists(folder / "out/checkpoints/step-5/state.json"));
+  EXPECT_FALSE(fs::exists(folder / "out/checkpoints/step-6"));
+
+  for (const auto& state : fs::directory_iterator(folder / "out/checkpoints"))
+    flip_last_byte(state.path() / "state.safetensors");
+  const Ran lost = run_program(words);
+  EXPECT_EQ(lost.code, 2);
+  EXPECT_CONTAINS(lost.err, "no state in it can be gone on from");
+  EXPECT_EQ(metrics_of(folder / "out").size(), 5);
+}
+
 // There is nothing to go on from: it starts anew, and the finished model stays until then.
 TEST(Resume, AFinishedModelIsReplacedFromTheFirstStep) {
   const TempDir folder;

@@ -130,7 +130,7 @@ TEST(State, WeightsThatAreNotTrainedHaveNoMoments) {
   EXPECT_LT(size(folder), size(other) / 2);
 }
 
-TEST(State, ADamagedOneIsPassedOverAndWrittenAnew) {
+TEST(State, ADamagedOneIsPassedOverAndMakesRoom) {
   const TempDir folder;
   Parameters five = make(1), six = make(2), loaded = make(3);
   save_state(folder.path(), at_step(5), five, names_of(five), 2);
@@ -141,11 +141,13 @@ TEST(State, ADamagedOneIsPassedOverAndWrittenAnew) {
   ASSERT_TRUE(resumed);
   EXPECT_EQ(resumed->step, 5);
   expect_equal(five, loaded);
-  save_state(folder.path(), at_step(6), six, names_of(six), 2);
+  remove_states_after(folder.path(), 5);
+  EXPECT_EQ(saved_states(folder.path()).size(), 1);
+  save_state(folder.path(), at_step(6), six, names_of(six), 1);
   EXPECT_EQ(resume_state(folder.path(), at_step(0).must_match, loaded, names_of(loaded))->step, 6);
 }
 
-TEST(State, OneOfAnotherFormatIsPassedOver) {
+TEST(State, WhereNoneCanBeUsedThatIsSaid) {
   const TempDir folder;
   Parameters parameters = make(1);
   save_state(folder.path(), at_step(5), parameters, names_of(parameters), 2);
@@ -154,7 +156,8 @@ TEST(State, OneOfAnotherFormatIsPassedOver) {
   json["format"] = 1;
   fs::remove(file);
   write_text(file, to_text(json));
-  EXPECT_FALSE(resume_state(folder.path(), at_step(0).must_match, parameters, names_of(parameters)));
+  EXPECT_CONTAINS(testing::user_error_of([&] { newest_state(folder.path()); }),
+                  "no state in it can be gone on from. Put a whole one back, or start anew with --overwrite");
 }
 
 TEST(State, NothingToResumeFromIsNoError) {
