@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <cmath>
 
 #include "core/base/error.h"
@@ -9,7 +10,6 @@
 #include "uptrain/schedule.h"
 
 namespace regroup::uptrain {
-
 namespace {
 
 // Whether the recipe has other steps than the saved run; UserError where they may not be others.
@@ -36,6 +36,25 @@ bool extends(const SavedState& saved, const UptrainOptions& options, const Recip
                  "--overwrite"});
 }
 
+constexpr std::array kChangeable{"lr", "clip", "skip-outliers"};
+
+// `saved` as if it had been started with what `must_match` changes, and a record of each change.
+SavedState with_changes(SavedState saved, const Json& must_match) {
+  Json before = saved.must_match(), changes = saved.json.value("changes", Json::array());
+  for (const char* option : kChangeable) {
+    const Json &was = before.at(option), &is = must_match.at(option);
+    if (was == is) continue;
+    log_warning(
+        fmt::format("{} was {}, after step {} it is {}", option, was.dump(), saved.step(), is.dump()));
+    changes.push_back({{"after_step", saved.step()}, {"option", option}, {"was", was}, {"is", is}});
+    before[option] = is;
+  }
+  if (changes.empty()) return saved;
+  saved.json["must_match"] = before;
+  saved.json["changes"] = changes;
+  return saved;
+}
+
 }  // namespace
 
 UptrainOptions with_choices_of(const SavedState& saved, UptrainOptions options) {
@@ -54,12 +73,13 @@ UptrainOptions with_choices_of(const SavedState& saved, UptrainOptions options) 
 
 RunState continued(const SavedState& saved, const UptrainOptions& options, const Recipe& recipe,
                    const Json& must_match, Parameters& parameters, const WeightNames& names) {
-  if (!extends(saved, options, recipe)) return read_state(saved, must_match, parameters, names);
-  SavedState renewed = saved;
-  renewed.json["must_match"]["steps"] = recipe.steps;
-  renewed.json["extended_at"] = saved.step();
-  log_info(fmt::format("the budget was {} steps, from step {} on it is {}",
-                       saved.must_match()["steps"].dump(), saved.step(), recipe.steps));
+  SavedState renewed = with_changes(saved, must_match);
+  if (extends(saved, options, recipe)) {
+    renewed.json["must_match"]["steps"] = recipe.steps;
+    renewed.json["extended_at"] = saved.step();
+    log_info(fmt::format("the budget was {} steps, from step {} on it is {}",
+                         saved.must_match()["steps"].dump(), saved.step(), recipe.steps));
+  }
   return read_state(renewed, must_match, parameters, names);
 }
 

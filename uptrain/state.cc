@@ -132,6 +132,7 @@ void add_progress(Json& json, const RunState& state) {
   json["seconds"] = state.seconds;
   json["last_loss"] = state.last_loss;
   if (state.extended_at > 0) json["extended_at"] = state.extended_at;
+  if (!state.changes.empty()) json["changes"] = state.changes;
   if (state.first_validation_loss) json["first_validation_loss"] = *state.first_validation_loss;
   if (!state.last_validation_loss) return;
   json["last_validation_loss"] = *state.last_validation_loss;
@@ -207,6 +208,7 @@ RunState read_state(const SavedState& saved, const Json& must_match, Parameters&
                   .recompute = json.value("recompute", false),
                   .extended_at = json.value("extended_at", std::int64_t{0}),
                   .outliers = Outliers::from_json(json.at("outliers")),
+                  .changes = json.value("changes", Json::array()),
                   .must_match = must_match};
 }
 

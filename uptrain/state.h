@@ -33,6 +33,8 @@ struct RunState {
   bool recompute = false;            // of activations: chosen when the run began
   std::int64_t extended_at = 0;      // steps that were done when the budget was last changed; 0: never
   Outliers outliers;
+  // Options that were others before: {after_step, option, was, is} each (uptrain/continuation.h).
+  Json changes = Json::array();
   // What decides the bytes of the result: flag or input -> value.
   Json must_match = Json::object();
 };

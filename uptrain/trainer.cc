@@ -60,7 +60,7 @@ double validation_loss(const Run& run) {
            "loss {} and gradient norm {} are not both finite; the last good state is {}",
            measures.mean.objective, measures.gradient_norm,
            saved.step > 0 ? fmt::format("that of step {}", saved.step) : "the model it began with"),
-       .remedy = "Try a smaller --lr or a longer --warmup; --resume goes on from the last good state"});
+       .remedy = "Go on from it with --resume and a smaller --lr or --clip, or with --skip-outliers"});
 }
 
 // Numbers of a layer's weights that a token is multiplied with, over all layers.

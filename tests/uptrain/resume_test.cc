@@ -150,10 +150,33 @@ TEST(Resume, AChangedOptionIsRefusedByName) {
   auto words = arguments(folder, "out");
   ASSERT_EQ(run_program(words).code, 0);
   fs::remove(folder / "out/config.json");  // as if it had been stopped just before the end
-  words.insert(words.end(), {"--resume", "--lr", "0.5"});
+  words.insert(words.end(), {"--resume", "--weight-decay", "0.5"});
   const Ran ran = run_program(words);
   EXPECT_EQ(ran.code, 2);
-  EXPECT_CONTAINS(ran.err, "lr was 0.001, is 0.5");
+  EXPECT_CONTAINS(ran.err, "weight-decay was 0.0, is 0.5");
+}
+
+// A run that diverged is led past that place by these; what was changed, and when, stays on record.
+TEST(Resume, RateClippingAndOutliersMayChangeAndAreRecorded) {
+  const TempDir folder;
+  write_text_data(folder);
+  auto words = with_steps(arguments(folder, "out"), "4");
+  auto stopped = words;
+  stopped.insert(stopped.end(), {"--time-limit", "0.00001"});
+  ASSERT_EQ(run_program(stopped).code, 5);
+  words.insert(words.end(), {"--resume", "--lr", "0.0005", "--clip", "0.5", "--skip-outliers", "6"});
+  const Ran ran = run_program(words);
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_CONTAINS(ran.err, "lr was 0.001, after step 1 it is 0.0005");
+  const auto lines = metrics_of(folder / "out");
+  EXPECT_EQ(lines[0]["learning_rate"], 1e-3);
+  EXPECT_EQ(lines[1]["learning_rate"], 0.5e-3);
+  const Json expected = parse_json(R"([{"after_step": 1, "option": "lr", "was": 0.001, "is": 0.0005},
+      {"after_step": 1, "option": "clip", "was": 1.0, "is": 0.5},
+      {"after_step": 1, "option": "skip-outliers", "was": 0.0, "is": 6.0}])",
+                                   "expected");
+  EXPECT_EQ(read_json(folder / "out/regroup.json")["changes"], expected);
+  EXPECT_EQ(read_json(folder / "out/checkpoints/step-4/state.json")["changes"], expected);
 }
 
 // The type of what is written decides nothing of the training; the model's own configuration does.

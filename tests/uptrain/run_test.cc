@@ -175,6 +175,7 @@ TEST(TrainingRun, ALossThatIsNotFiniteNamesTheStepAndTheLastState) {
   EXPECT_EQ(ran.code, 2);
   EXPECT_CONTAINS(ran.err, "are not both finite; the last good state is ");
   EXPECT_CONTAINS(ran.err, "step ");
+  EXPECT_CONTAINS(ran.err, "--resume and a smaller --lr or --clip, or with --skip-outliers");
   EXPECT_FALSE(fs::exists(folder / "out/config.json"));
 }
 
