@@ -82,13 +82,6 @@ void require_another_place(const UptrainOptions& options) {
   require_apart(options.out, inputs);
 }
 
-Json hashes(const std::vector<fs::path>& named) {
-  Json json = Json::object();
-  for (const fs::path& name : named)
-    for (const fs::path& file : data::files_behind(name)) json[file.string()] = sha256_of_file(file);
-  return json;
-}
-
 // Everything that decides what a model makes of a text.
 std::vector<fs::path> files_of(const family::ModelDirectory& model) {
   std::vector<fs::path> files = tokenizer::tokenizer_files(model.path);
@@ -97,30 +90,43 @@ std::vector<fs::path> files_of(const family::ModelDirectory& model) {
   return files;
 }
 
-// What was read: file -> SHA-256, by role.
-Json input_hashes(const UptrainOptions& options, const family::ModelDirectory& model,
-                  const std::optional<family::ModelDirectory>& teacher) {
-  Json json;
-  json["model"] = hashes(files_of(model));
-  if (teacher) json["teacher"] = hashes(files_of(*teacher));
-  json["data"] = hashes(options.data);
-  json["valid"] = hashes(options.valid);
-  return json;
+std::vector<fs::path> files_behind(const std::vector<fs::path>& named) {
+  std::vector<fs::path> files;
+  for (const fs::path& name : named)
+    for (const fs::path& file : data::files_behind(name)) files.push_back(file);
+  return files;
 }
 
-Json digests_only(const Json& inputs) {
+// What is read, by role, in the order of the arguments: a file that is given twice is read twice.
+using InputFiles = std::vector<std::pair<std::string, std::vector<fs::path>>>;
+
+InputFiles input_files(const UptrainOptions& options, const family::ModelDirectory& model,
+                       const std::optional<family::ModelDirectory>& teacher) {
+  InputFiles inputs{{"model", files_of(model)}};
+  if (teacher) inputs.emplace_back("teacher", files_of(*teacher));
+  inputs.emplace_back("data", files_behind(options.data));
+  inputs.emplace_back("valid", files_behind(options.valid));
+  return inputs;
+}
+
+// Role -> file -> SHA-256.
+Json input_hashes(const InputFiles& inputs) {
   Json json;
-  for (const auto& [role, files] : inputs.items()) {
-    json[role] = Json::array();
-    for (const Json& digest : files) json[role].push_back(digest);
+  for (const auto& [role, files] : inputs) {
+    json[role] = Json::object();
+    for (const fs::path& file : files)
+      if (!json[role].contains(file.string())) json[role][file.string()] = sha256_of_file(file);
   }
   return json;
 }
 
-Json must_match(const UptrainOptions& options, const Recipe& recipe, const Json& inputs) {
+Json must_match(const UptrainOptions& options, const Recipe& recipe, const InputFiles& inputs,
+                const Json& hashes) {
   Json json = deciding_options(options, recipe);
-  const Json digests = digests_only(inputs);  // named: items() of a temporary would outlive it
-  json.update(digests);
+  for (const auto& [role, files] : inputs) {
+    json[role] = Json::array();
+    for (const fs::path& file : files) json[role].push_back(hashes[role][file.string()]);
+  }
   json["threads"] = at::get_num_threads();
   return json;
 }
@@ -164,7 +170,7 @@ void log_start(const UptrainOptions& options, const Recipe& recipe, const data::
 }
 
 Json provenance(const UptrainOptions& options, const Recipe& recipe, const RunState& state,
-                const Json& inputs, double flops) {
+                const Json& hashes, double flops) {
   Json json;
   json["program"] = "regroup uptrain";
   json["version"] = version();
@@ -172,7 +178,7 @@ Json provenance(const UptrainOptions& options, const Recipe& recipe, const RunSt
   json["libtorch"] = TORCH_VERSION;
   json["options"] = options.resolved;
   json["resolved"] = deciding_options(options, recipe);
-  json["inputs"] = inputs;
+  json["inputs"] = hashes;
   json["seed"] = options.seed;
   json["threads"] = at::get_num_threads();
   json["cpu"] = cpu_name();
@@ -252,7 +258,8 @@ UptrainSummary uptrain(const UptrainOptions& given) {
               .fused = device.is_cpu(),
               .program = std::max(0.0, held - loaded) + (device.is_cpu() ? kTrainingCode : 0)},
              static_cast<double>(model::available_memory(device)) + held, recipe);
-  const Json inputs = input_hashes(options, model, teacher_files);
+  const InputFiles inputs = input_files(options, model, teacher_files);
+  const Json hashes = input_hashes(inputs);
   Parameters parameters(std::move(weights), compute, treated);
   const model::Decoder student(model.config, parameters.compute());
   std::optional<model::Decoder> teacher;
@@ -261,7 +268,7 @@ UptrainSummary uptrain(const UptrainOptions& given) {
 
   RunDirectory directory(options.out, options.resume, options.overwrite);
   RunState state =
-      starting_state(saved, options, recipe, must_match(options, recipe, inputs), parameters, names);
+      starting_state(saved, options, recipe, must_match(options, recipe, inputs, hashes), parameters, names);
   MetricsFile metrics(directory.metrics(), state.step, options.tensorboard ? directory.tensorboard() : "");
   log_start(options, recipe, data.train, peak);
   const Run run{.options = options,
@@ -285,7 +292,7 @@ UptrainSummary uptrain(const UptrainOptions& given) {
 
   directory.prepare_finishing();
   write_result(directory.finishing(), model, parameters, dtype, state.tokens);
-  const Json record = provenance(options, recipe, state, inputs, summary.flops);
+  const Json record = provenance(options, recipe, state, hashes, summary.flops);
   write_text(directory.finishing() / "regroup.json", to_text(record));
   write_text(directory.finishing() / "training.html", report_html(directory.metrics(), record));
   directory.finish();

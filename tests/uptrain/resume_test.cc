@@ -179,6 +179,24 @@ TEST(Resume, RateClippingAndOutliersMayChangeAndAreRecorded) {
   EXPECT_EQ(read_json(folder / "out/checkpoints/step-4/state.json")["changes"], expected);
 }
 
+TEST(Resume, AFileThatIsReadTwiceCountsTwice) {
+  const TempDir folder;
+  write_text_data(folder);
+  write_text(folder / "more", random_text(500, 2));
+  const std::string text = (folder / "text").string(), more = (folder / "more").string();
+  auto words = arguments(folder, "out");
+  words.insert(words.end(), {"--data", more, "--time-limit", "0.00001"});
+  auto twice = words;
+  twice.insert(twice.end(), {"--data", text});
+  ASSERT_EQ(run_program(twice).code, 5);
+  words.push_back("--resume");
+  const Ran ran = run_program(words);
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_CONTAINS(ran.err, "data was ");
+  twice.push_back("--resume");
+  EXPECT_EQ(run_program(twice).code, 5);
+}
+
 // The type of what is written decides nothing of the training; the model's own configuration does.
 TEST(Resume, WhatDecidesTheResultIsWhatMustBeTheSame) {
   const TempDir folder;
