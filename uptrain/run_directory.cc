@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -12,6 +11,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/file_lock.h"
 #include "core/base/log.h"
 
 namespace regroup::uptrain {
@@ -57,7 +57,7 @@ int take_lock(const fs::path& path) {
   const int lock = ::open((path / kLock).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (lock < 0)
     throw UserError({.where = path.string(), .what = "cannot be written", .found = std::strerror(errno)});
-  if (::flock(lock, LOCK_EX | LOCK_NB) == 0) return lock;
+  if (lock_file(lock, path / kLock)) return lock;
   ::close(lock);
   throw UserError(
       {.where = path.string(), .what = "another run is at work there", .remedy = "Wait for it or stop it"});

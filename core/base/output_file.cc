@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/file_lock.h"
 #include "core/base/log.h"
 #include "core/base/units.h"
 
@@ -113,7 +113,7 @@ OutputFile::OutputFile(fs::path path, bool overwrite) : path_(std::move(path)), 
   lock_ = ::open(lock_path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (lock_ < 0)
     throw UserError({.where = sibling_.string(), .what = "cannot be written", .found = std::strerror(errno)});
-  if (::flock(lock_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+  if (!lock_file(lock_, lock_path_)) {
     ::close(lock_);
     throw UserError({.where = path_.string(),
                      .what = "another run is writing it",

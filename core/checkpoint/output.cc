@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/file_lock.h"
 #include "core/base/log.h"
 #include "core/base/output_file.h"
 #include "core/checkpoint/rename.h"
@@ -106,16 +106,6 @@ bool is_file_at(int descriptor, const fs::path& path) {
          held.st_ino == found.st_ino && held.st_dev == found.st_dev;
 }
 
-// False if a live process holds it.
-bool lock(int descriptor, const fs::path& marker) {
-  if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0) return true;
-  if (errno == EWOULDBLOCK) return false;
-  // Some network file systems have none. Better to go on than to be of no use there.
-  log_warning(fmt::format("{}: cannot be locked ({}): make sure that no other run writes here",
-                          marker.string(), std::strerror(errno)));
-  return true;
-}
-
 [[noreturn]] void fail_as_held(const fs::path& path, const fs::path& marker) {
   std::string holder;
   try {
@@ -140,7 +130,7 @@ int hold(const fs::path& path, const fs::path& sibling) {
     const int descriptor = ::open(marker.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (descriptor < 0 && errno == ENOENT) continue;
     if (descriptor < 0) fail(marker, "cannot be made", errno);
-    const bool locked = lock(descriptor, marker);
+    const bool locked = lock_file(descriptor, marker);
     if (locked && is_file_at(descriptor, marker)) return descriptor;
     ::close(descriptor);
     if (!locked) fail_as_held(path, marker);

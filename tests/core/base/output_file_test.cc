@@ -1,12 +1,15 @@
 #include "core/base/output_file.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <string>
 #include <vector>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
+#include "core/base/file_lock.h"
 #include "tests/support/temp_dir.h"
 
 namespace regroup {
@@ -124,6 +127,23 @@ TEST_F(LargeOutputFile, IsWrittenByOneRunAtATime) {
     EXPECT_NE(std::string(error.what()).find("another run is writing it"), std::string::npos) << error.what();
   }
   EXPECT_TRUE(fs::exists(first.partial().parent_path())) << "the first run's folder stays";
+}
+
+// What flock says of a descriptor that is none stands for a file system without locks.
+TEST_F(LargeOutputFile, AFileThatCannotBeLockedIsNotOneThatIsHeld) {
+  const fs::path path = directory_ / "lock";
+  write_text(path, "");
+  const int first = ::open(path.c_str(), O_RDWR | O_CLOEXEC),
+            second = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+  EXPECT_TRUE(lock_file(first, path));
+  EXPECT_FALSE(lock_file(second, path));
+  ::close(first);
+  EXPECT_TRUE(lock_file(second, path));
+  ::close(second);
+  ::testing::internal::CaptureStderr();
+  EXPECT_TRUE(lock_file(-1, path));
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  EXPECT_NE(said.find("lock: cannot be locked (Bad file descriptor): make sure"), std::string::npos) << said;
 }
 
 TEST_F(LargeOutputFile, ClearsWhatAKilledRunLeft) {
