@@ -11,7 +11,7 @@ namespace regroup::uptrain {
 
 // For before the work starts, and again in RunDirectory: changes nothing. Whether an unfinished run goes on.
 // UserError when OUT holds a finished model and not `overwrite`; an unfinished run and neither `resume` nor
-// `overwrite`; or anything else that is not ours.
+// `overwrite`; or anything else that is not ours; or when there is no folder to make it in.
 bool require_run_directory(const std::filesystem::path& path, bool resume, bool overwrite);
 
 // Where the states of a run in OUT are.

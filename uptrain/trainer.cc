@@ -9,7 +9,6 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/base/units.h"
-#include "core/data/training_windows.h"
 #include "core/metric/nll.h"
 #include "core/model/recompute.h"
 #include "uptrain/interrupt.h"
@@ -27,7 +26,7 @@ double seconds_since(Clock::time_point start) {
 
 // The windows of step `step` (from 1): a pure function of the seed, so that a resumed run reads the same
 // ones.
-Batch batch_of(const Run& run, const data::TrainingWindows& windows, std::int64_t step) {
+Batch batch_of(const Run& run, std::int64_t step) {
   const std::int64_t count = run.recipe.batch, length = run.recipe.sequence_length;
   const at::Tensor inputs_BT = at::empty({count, length}, at::kLong), targets_BT = at::empty_like(inputs_BT);
   const auto row = [&](const at::Tensor& of, std::int64_t i) {
@@ -35,9 +34,10 @@ Batch batch_of(const Run& run, const data::TrainingWindows& windows, std::int64_
   };
   Batch batch;
   for (std::int64_t i = 0; i < count; ++i) {
-    const data::Window window = windows.at((step - 1) * count + i);
-    data::copy_window(run.train, window, windows.rule(), row(inputs_BT, i), row(targets_BT, i));
-    if (windows.rule().masked)
+    const data::Window window = run.windows.at((step - 1) * count + i);
+    const data::DocumentRule& rule = run.windows.rule();
+    data::copy_window(run.train, window, rule, row(inputs_BT, i), row(targets_BT, i));
+    if (rule.masked)
       batch.documents.push_back(data::document_pieces(run.train.document_starts, window, length));
   }
   batch.inputs_BT = inputs_BT.to(run.device);
@@ -143,7 +143,6 @@ struct Clockwork {
   const Run& run;
   RunState& state;
   MetricsFile& metrics;
-  data::TrainingWindows windows;
   const Schedule& schedule_row;
   RunState saved;  // the last state that is on the disk
   std::int64_t steps_here = 0;
@@ -177,9 +176,8 @@ StepMetrics advance(Clockwork& clock) {
                                                                  .warmup = options.warmup,
                                                                  .extended_at = state.extended_at}),
                                             .weight_decay = options.weight_decay}};
-  const StepMeasures measures =
-      measure_gradients(run.student, run.parameters, objective, batch_of(run, clock.windows, settings.step),
-                        settings.micro_batch);
+  const StepMeasures measures = measure_gradients(run.student, run.parameters, objective,
+                                                  batch_of(run, settings.step), settings.micro_batch);
   if (!measures.finite()) stop_not_finite(measures, settings.step, clock.saved);
   if (state.step == run.recipe.match_steps) state.outliers.forget();
   const double judged = measures.mean.objective;
@@ -224,11 +222,6 @@ bool train(const Run& run, RunState& state, MetricsFile& metrics) {
   Clockwork clock{.run = run,
                   .state = state,
                   .metrics = metrics,
-                  .windows = {run.train,
-                              {.length = recipe.sequence_length,
-                               .seed = run.options.seed,
-                               .weights = run.options.data_weights,
-                               .documents = run.options.documents}},
                   .schedule_row = schedule(run.options.schedule),
                   .saved = state,
                   .last_line = Clock::now() - std::chrono::hours(1)};

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/data/token_stream.h"
+#include "core/data/training_windows.h"
 #include "core/model/decoder.h"
 #include "uptrain/metrics.h"
 #include "uptrain/parameters.h"
@@ -19,6 +20,7 @@ struct Run {
   const UptrainOptions& options;
   const Recipe& recipe;
   const data::TokenStream& train;
+  const data::TrainingWindows& windows;      // of `train`
   const data::TokenStream* valid = nullptr;  // null: no validation
   const model::Decoder& student;
   const model::Decoder* teacher = nullptr;  // null: none

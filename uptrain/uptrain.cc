@@ -18,6 +18,7 @@
 #include "core/data/formats.h"
 #include "core/data/overlap.h"
 #include "core/data/token_stream.h"
+#include "core/data/training_windows.h"
 #include "core/family/model_directory.h"
 #include "core/model/block_cache.h"
 #include "core/model/device.h"
@@ -237,6 +238,10 @@ UptrainSummary uptrain(const UptrainOptions& given) {
   const Data data = read_data(options, model.config);
   if (data.valid) refuse_overlap(data);
   Recipe recipe = make_recipe(options, model.config, static_cast<std::int64_t>(data.train.tokens.size()));
+  const data::TrainingWindows windows(data.train, {.length = recipe.sequence_length,
+                                                   .seed = options.seed,
+                                                   .weights = options.data_weights,
+                                                   .documents = options.documents});
   const at::Device device = model::open_device(options.device);
   const at::ScalarType compute = model::parse_dtype(options.precision, "--precision");
 
@@ -274,6 +279,7 @@ UptrainSummary uptrain(const UptrainOptions& given) {
   const Run run{.options = options,
                 .recipe = recipe,
                 .train = data.train,
+                .windows = windows,
                 .valid = data.valid ? &*data.valid : nullptr,
                 .student = student,
                 .teacher = teacher ? &*teacher : nullptr,

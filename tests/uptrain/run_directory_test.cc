@@ -91,7 +91,10 @@ TEST(RunDirectory, TwoRunsDoNotShareAFolder) {
 
 TEST(RunDirectory, AMissingParentIsNamed) {
   const TempDir folder;
-  EXPECT_CONTAINS(refusal(folder / "no/out", false, false), "cannot be made");
+  const std::string parent = (folder / "no").string();
+  for (const char* out : {"no/out", "no/out/"})
+    EXPECT_CONTAINS(user_error_of([&] { require_run_directory(folder / out, false, false); }),
+                    "there is no directory '" + parent + "' to make it in");
 }
 
 }  // namespace

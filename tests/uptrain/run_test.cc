@@ -247,6 +247,14 @@ TEST(TrainingRun, OptionsThatWouldDoNothingAreRefused) {
   EXPECT_CONTAINS(refused({"--cross-entropy-share", "0.5"}), "does nothing without --loss kl");
 }
 
+// Before anything is made that would be in the way of the run that was meant.
+TEST(TrainingRun, WhatIsWrongAboutTheDataIsFoundFirst) {
+  const TempDir folder;
+  write_text_data(folder);
+  EXPECT_CONTAINS(refusal(folder, {"--documents", "maskd"}), "joined, masked, apart");
+  EXPECT_CONTAINS(refusal(folder, {"--data-weights", "1", "2"}), "--data-weights");
+}
+
 TEST(TrainingRun, ReadsAPairOfMegatronsByItsPrefix) {
   const TempDir folder;
   write_text_data(folder);
