@@ -142,6 +142,20 @@ std::int64_t resolve_sequence_length(const UptrainOptions& options, const family
   return length;
 }
 
+std::int64_t calibration_in(const Json& record) {
+  const Json::json_pointer text("/result/calibration");
+  if (!record.contains(text)) return 0;
+  return record[text].value("windows", std::int64_t{0}) *
+         record[text].value("tokens_of_a_window", std::int64_t{0});
+}
+
+// Every record holds the one of what it was made from.
+Json last_conversion(Json record) {
+  const Json::json_pointer earlier("/source/provenance");
+  while (record.contains(earlier) && record.value("command", "") != "convert") record = Json(record[earlier]);
+  return record;
+}
+
 // Whole steps that the budget pays for.
 void resolve_steps(const UptrainOptions& options, const std::optional<double>& budget, Recipe& recipe) {
   const std::int64_t per_step = recipe.tokens_per_step();
@@ -194,14 +208,17 @@ std::optional<std::int64_t> recorded_pretraining_tokens(const std::filesystem::p
   return tokens.get<std::int64_t>();
 }
 
-std::int64_t calibration_tokens(const std::filesystem::path& model) {
+Json recorded_provenance(const std::filesystem::path& model) {
   const auto path = model / "regroup.json";
-  if (!std::filesystem::exists(path)) return 0;
-  const Json record = read_json(path);
-  const Json::json_pointer text("/result/calibration");
-  if (!record.is_object() || !record.contains(text)) return 0;
-  return record[text].value("windows", std::int64_t{0}) *
-         record[text].value("tokens_of_a_window", std::int64_t{0});
+  return std::filesystem::exists(path) ? read_json(path) : Json();
+}
+
+std::int64_t calibration_tokens(const std::filesystem::path& model) {
+  return calibration_in(recorded_provenance(model));
+}
+
+bool converted_with_text(const std::filesystem::path& model) {
+  return calibration_in(last_conversion(recorded_provenance(model))) > 0;
 }
 
 Recipe make_recipe(const UptrainOptions& options, const family::ModelConfig& config,
@@ -220,7 +237,7 @@ Recipe make_recipe(const UptrainOptions& options, const family::ModelConfig& con
       std::min(recipe.batch, given_or(options.micro_batch, kMicroBatchTokens / recipe.sequence_length));
   recipe.recompute = options.recompute;
   recipe.match_steps = std::llround(options.match_fraction * static_cast<double>(recipe.steps));
-  recipe.lr = options.lr > 0 ? options.lr : default_lr(config, calibration_tokens(options.model) > 0);
+  recipe.lr = options.lr > 0 ? options.lr : default_lr(config, converted_with_text(options.model));
   recipe.save_every = given_or(options.save_every, recipe.steps / kSaves);
   recipe.validate_every = given_or(options.validate_every, recipe.steps / kValidations);
   return recipe;

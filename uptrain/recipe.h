@@ -42,8 +42,16 @@ std::span<const LearningRateRow> learning_rates();
 // `pretraining_tokens` of the model's training_record.json; none if there is no such file or key.
 std::optional<std::int64_t> recorded_pretraining_tokens(const std::filesystem::path& model);
 
-// Calibration tokens that the conversion looked at, by the regroup.json of its result; 0 if it does not say.
+// The regroup.json of `model`, null if it has none.
+Json recorded_provenance(const std::filesystem::path& model);
+
+// Calibration tokens that the conversion which made `model` looked at, by its regroup.json; 0 if it does not
+// say, or if the model was uptrained since: that run's budget has paid for them.
 std::int64_t calibration_tokens(const std::filesystem::path& model);
+
+// Whether the last conversion of `model` looked at text, or tokens in its place, however often it was
+// uptrained since.
+bool converted_with_text(const std::filesystem::path& model);
 
 // UserError when the budget is not given exactly once, is not positive or less than a step, when a fraction
 // has nothing to be of, when sequence and batch do not fit each other or the model, or when the data is

@@ -22,7 +22,8 @@ using family::ModelTensor;
 using family::Part;
 using model::scalar_type;
 
-constexpr std::string_view kRecord = "training_record.json";
+// Files of a source that was trained here before: its own, not this model's.
+constexpr std::string_view kRecord = "training_record.json", kCurves = "training.html";
 
 // The weight that plays a part, null for a buffer. A tied head that is stored all the same is the embedding.
 const Slot* slot_of(const Parameters& parameters, Part part, std::int64_t layer) {
@@ -145,7 +146,7 @@ void write_result(const std::filesystem::path& directory, const family::ModelDir
                   const Parameters& parameters, std::optional<DType> dtype, std::int64_t tokens) {
   write_weights(directory, model, TensorSource(model, parameters, dtype));
   for (const auto& [from, name] : model::companions(model))
-    if (name != kRecord) checkpoint::copy_file_synced(from, directory / name);
+    if (name != kRecord && name != kCurves) checkpoint::copy_file_synced(from, directory / name);
   write_text(directory / kRecord, to_text(training_record(model.path / kRecord, tokens)));
   write_text(directory / "config.json",
              to_text(dtype ? family::with_dtype(model.config_json, *dtype) : model.config_json));

@@ -180,6 +180,9 @@ Json provenance(const UptrainOptions& options, const Recipe& recipe, const RunSt
   json["options"] = options.resolved;
   json["resolved"] = deciding_options(options, recipe);
   json["inputs"] = hashes;
+  json["source"]["path"] = options.model.string();
+  if (const Json earlier = recorded_provenance(options.model); !earlier.is_null())
+    json["source"]["provenance"] = earlier;
   json["seed"] = options.seed;
   json["threads"] = at::get_num_threads();
   json["cpu"] = cpu_name();

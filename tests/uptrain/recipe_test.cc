@@ -164,6 +164,33 @@ TEST(Recipe, AModelConvertedWithTextLearnsMoreGently) {
   EXPECT_EQ(make_recipe(options, config(), 100'000).lr, 0.5);
 }
 
+// A second uptraining starts from the same conversion; the first one's budget has paid for its tokens.
+TEST(Recipe, AModelThatWasUptrainedSinceIsStillOneConvertedWithText) {
+  const TempDir folder;
+  write_text(folder / "training_record.json", R"({"pretraining_tokens": 1000000})");
+  write_text(folder / "regroup.json",
+             R"({"program": "regroup uptrain", "source": {"provenance":
+                {"program": "regroup uptrain", "source": {"provenance":
+                {"command": "convert", "result": {"calibration": {"windows": 20, "tokens_of_a_window": 512}}}}}}})");
+  UptrainOptions options;
+  options.model = folder.path();
+  options.fraction = 0.05;
+  options.batch_tokens = 256;
+  const Recipe recipe = make_recipe(options, config(), 1'000'000);
+  EXPECT_DOUBLE_EQ(recipe.lr, 3e-4);
+  EXPECT_EQ(recipe.steps, 50'000 / 256);
+}
+
+TEST(Recipe, TheLastConversionDecides) {
+  const TempDir folder;
+  write_text(folder / "regroup.json",
+             R"({"command": "convert", "source": {"provenance":
+                {"command": "convert", "result": {"calibration": {"windows": 20, "tokens_of_a_window": 512}}}}})");
+  UptrainOptions options = with_steps(3);
+  options.model = folder.path();
+  EXPECT_DOUBLE_EQ(make_recipe(options, config(), 100'000).lr, 1e-3);
+}
+
 TEST(Recipe, ALongerBudgetTakesLargerSteps) {
   UptrainOptions options;
   options.tokens = 200'000;

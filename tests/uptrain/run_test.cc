@@ -26,6 +26,7 @@ TEST(TrainingRun, WhatARunLeaves) {
   EXPECT_EQ(read_text(folder / "out/tokenizer.model"), read_text(kModel / "tokenizer.model"));
   EXPECT_EQ(read_json(folder / "out/config.json"), read_json(kModel / "config.json"));
   EXPECT_FALSE(fs::exists(folder / "out/.lock"));
+  EXPECT_EQ(provenance["source"]["path"], kModel.string());
 
   const std::string again = run_program(words).err;
   EXPECT_CONTAINS(again, "holds a finished model");
@@ -35,6 +36,18 @@ TEST(TrainingRun, WhatARunLeaves) {
   ASSERT_EQ(repeated.code, 0) << repeated.err;
   EXPECT_TRUE(read_text(folder / "repeated/model.safetensors") ==
               read_text(folder / "out/model.safetensors"));
+}
+
+// What was made of what, back to the first conversion.
+TEST(TrainingRun, ASecondRunRemembersTheFirst) {
+  const TempDir folder;
+  write_text_data(folder);
+  ASSERT_EQ(run_program(arguments(folder, "out")).code, 0);
+  auto words = arguments(folder, "second");
+  words[1] = (folder / "out").string();
+  ASSERT_EQ(run_program(words).code, 0);
+  EXPECT_EQ(read_json(folder / "second/regroup.json")["source"]["provenance"],
+            read_json(folder / "out/regroup.json"));
 }
 
 TEST(TrainingRun, OnlyWhatIsTrainedChanges) {
