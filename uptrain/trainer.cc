@@ -4,16 +4,17 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <span>
 
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "core/base/units.h"
-#include "core/metric/nll.h"
 #include "core/model/recompute.h"
 #include "uptrain/interrupt.h"
 #include "uptrain/schedule.h"
 #include "uptrain/step.h"
+#include "uptrain/validation.h"
 
 namespace regroup::uptrain {
 namespace {
@@ -45,12 +46,8 @@ Batch batch_of(const Run& run, std::int64_t step) {
   return batch;
 }
 
-double validation_loss(const Run& run) {
-  const auto windows = data::consecutive_windows(static_cast<std::int64_t>(run.valid->tokens.size()),
-                                                 run.recipe.sequence_length);
-  return metric::token_nll(run.student, run.valid->tokens, windows, run.recipe.micro_batch)
-      .mean()
-      .item<double>();
+double held_out_loss(const Run& run) {
+  return validation_loss(run.student, *run.valid, run.recipe.sequence_length, run.recipe.micro_batch);
 }
 
 [[noreturn]] void stop_not_finite(const StepMeasures& measures, std::int64_t step, const RunState& saved) {
@@ -61,6 +58,19 @@ double validation_loss(const Run& run) {
            measures.mean.objective, measures.gradient_norm,
            saved.step > 0 ? fmt::format("that of step {}", saved.step) : "the model it began with"),
        .remedy = "Go on from it with --resume and a smaller --lr or --clip, or with --skip-outliers"});
+}
+
+[[noreturn]] void stop_not_measurable(const RunState& state) {
+  constexpr const char* kWhat = "the loss of a held-out token is not finite";
+  if (state.step == 0)
+    throw UserError({.where = "validation before the first step",
+                     .what = kWhat,
+                     .remedy = "Give --precision fp32, or look at the model's weights"});
+  throw UserError({.where = fmt::format("validation after step {}", state.step),
+                   .what = fmt::format("{}; the state is saved", kWhat),
+                   .remedy =
+                       "Go on with --resume and a smaller --lr or --clip, from an older state if there "
+                       "is no going on from this one (remove it), or start anew with --precision fp32"});
 }
 
 // Numbers of a layer's weights that a token is multiplied with, over all layers.
@@ -204,6 +214,22 @@ void log_now_and_then(Clockwork& clock, const StepMetrics& m) {
   clock.last_line = Clock::now();
 }
 
+void validate_before_first_step(const Run& run, RunState& state) {
+  const double loss = held_out_loss(run);
+  if (!std::isfinite(loss)) stop_not_measurable(state);
+  state.first_validation_loss = loss;
+  log_info(fmt::format("validation loss before the first step {:.4f}", loss));
+}
+
+// False if the loss is not finite.
+bool validate(const Run& run, RunState& state, StepMetrics& m) {
+  const double loss = held_out_loss(run);
+  if (!std::isfinite(loss)) return false;
+  state.last_validation_loss = m.validation_loss = loss;
+  state.validated_step = state.step;
+  return true;
+}
+
 }  // namespace
 
 double flops_of(const Run& run, std::int64_t steps) {
@@ -225,25 +251,22 @@ bool train(const Run& run, RunState& state, MetricsFile& metrics) {
                   .schedule_row = schedule(run.options.schedule),
                   .saved = state,
                   .last_line = Clock::now() - std::chrono::hours(1)};
-  if (run.valid && state.step == 0) {
-    state.first_validation_loss = validation_loss(run);
-    log_info(fmt::format("validation loss before the first step {:.4f}", *state.first_validation_loss));
-  }
+  if (run.valid && state.step == 0) validate_before_first_step(run, state);
   while (state.step < recipe.steps) {
     StepMetrics m = advance(clock);
-    if (run.valid && (state.step % recipe.validate_every == 0 || state.step == recipe.steps)) {
-      state.last_validation_loss = m.validation_loss = validation_loss(run);
-      state.validated_step = state.step;
-    }
+    const bool validates =
+        run.valid && (state.step % recipe.validate_every == 0 || state.step == recipe.steps);
+    const bool measurable = !validates || validate(run, state, m);
     metrics.append(m);
     log_now_and_then(clock, m);
     const bool late = run.options.time_limit > 0 && seconds_since(start) > 60 * run.options.time_limit;
     const bool stop = state.step < recipe.steps && (late || interrupt.requested());
     // After the last step too: finishing the model may fail.
-    if (state.step % recipe.save_every == 0 || state.step == recipe.steps || stop) {
+    if (state.step % recipe.save_every == 0 || state.step == recipe.steps || stop || !measurable) {
       run.save(state);
       clock.saved = state;
     }
+    if (!measurable) stop_not_measurable(state);
     if (stop) return false;
   }
   return true;

@@ -37,7 +37,7 @@ double flops_of(const Run& run, std::int64_t steps);
 
 // Trains from `state` to the end of the recipe; `state` is then that of the last step. False when a signal or
 // the time limit ended it before, after the state was saved. UserError when loss or gradient is not finite,
-// naming the step and the last saved one.
+// naming the step and the last saved one, or when the validation loss is not, after the state was saved.
 bool train(const Run& run, RunState& state, MetricsFile& metrics);
 
 }  // namespace regroup::uptrain
