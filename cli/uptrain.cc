@@ -79,7 +79,7 @@ void declare_course(CLI::App& app, uptrain::UptrainOptions& options) {
                  "steps between validations; 0: a tenth of the run");
   app.add_option("--keep", options.keep, "saved states to keep, besides the best by validation loss");
   app.add_option("--time-limit", options.time_limit,
-                 "minutes after which the state is saved and the run stops; 0: none");
+                 "minutes from the start after which the state is saved and the run stops; 0: none");
   app.add_flag("--tensorboard", options.tensorboard, "event files for TensorBoard, in --out");
   app.add_flag("--resume", options.resume, "go on from the newest state in --out");
   app.add_option("--dtype", options.dtype,

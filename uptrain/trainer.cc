@@ -244,7 +244,6 @@ bool train(const Run& run, RunState& state, MetricsFile& metrics) {
   const Recipe& recipe = run.recipe;
   const Interrupt interrupt;
   const model::RecomputeGuard recompute(recipe.recompute);
-  const auto start = Clock::now();
   Clockwork clock{.run = run,
                   .state = state,
                   .metrics = metrics,
@@ -259,7 +258,7 @@ bool train(const Run& run, RunState& state, MetricsFile& metrics) {
     const bool measurable = !validates || validate(run, state, m);
     metrics.append(m);
     log_now_and_then(clock, m);
-    const bool late = run.options.time_limit > 0 && seconds_since(start) > 60 * run.options.time_limit;
+    const bool late = run.options.time_limit > 0 && seconds_since(run.started) > 60 * run.options.time_limit;
     const bool stop = state.step < recipe.steps && (late || interrupt.requested());
     // After the last step too: finishing the model may fail.
     if (state.step % recipe.save_every == 0 || state.step == recipe.steps || stop || !measurable) {

@@ -1,6 +1,7 @@
 // The clock of a run: which step comes next, what is measured, logged, validated and saved when.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <string>
 
@@ -27,6 +28,8 @@ struct Run {
   Parameters& parameters;
   at::Device device;
   double peak_flops = 0;  // measured on this machine
+  std::chrono::steady_clock::time_point started =
+      std::chrono::steady_clock::now();  // what a time limit is of
   // Saves the state: where it goes is not the clock's business.
   std::function<void(const RunState&)> save;
 };

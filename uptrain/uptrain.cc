@@ -6,6 +6,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "core/base/error.h"
 #include "core/base/file.h"
@@ -232,6 +233,7 @@ UptrainSummary summary_of(const RunState& state, std::int64_t parameters) {
 }  // namespace
 
 UptrainSummary uptrain(const UptrainOptions& given) {
+  const auto started = std::chrono::steady_clock::now();
   require_another_place(given);
   const std::optional<SavedState> saved = state_to_resume(given);
   const UptrainOptions options = with_precision(saved ? with_choices_of(*saved, given) : given);
@@ -289,6 +291,7 @@ UptrainSummary uptrain(const UptrainOptions& given) {
                 .parameters = parameters,
                 .device = device,
                 .peak_flops = peak,
+                .started = started,
                 .save = [&](const RunState& s) {
                   save_state(directory.checkpoints(), s, parameters, names, options.keep);
                 }};

@@ -66,7 +66,7 @@ struct UptrainOptions {
 
   std::int64_t save_every = 0, validate_every = 0;  // steps
   std::int64_t keep = 2;                            // saved states, besides the best by validation loss
-  double time_limit = 0;     // minutes; then the state is saved and the run stops; 0: none
+  double time_limit = 0;     // minutes from the start; then the state is saved and the run stops; 0: none
   bool tensorboard = false;  // event files in OUT/tensorboard
   bool resume = false;
   bool overwrite = false;

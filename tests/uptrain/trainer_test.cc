@@ -56,6 +56,7 @@ class Trainer : public ::testing::Test {
                            .parameters = parameters,
                            .device = at::kCPU,
                            .peak_flops = 1e9,
+                           .started = started_,
                            .save = [this](const RunState& state) { saved_.push_back(state.step); }};
     return uptrain::train(run, state_, metrics);
   }
@@ -67,8 +68,16 @@ class Trainer : public ::testing::Test {
   Recipe recipe_;
   data::TokenStream train_ = stream_of({}), valid_ = stream_of({1, 2, 3, 4, 5, 6, 1, 2, 3});
   RunState state_;
+  std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   std::vector<std::int64_t> saved_;
 };
+
+TEST_F(Trainer, WhatCameBeforeTheFirstStepCountsForTheTimeLimit) {
+  options_.time_limit = 30;
+  started_ -= std::chrono::hours(1);
+  EXPECT_FALSE(train());
+  EXPECT_EQ(saved_, std::vector<std::int64_t>{1});
+}
 
 TEST_F(Trainer, AModelThatCannotBeMeasuredIsSavedFirst) {
   valid_.tokens.push_back(kNeverTrained);
