@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <cmath>
+#include <string>
+#include <vector>
 
 #include "core/base/error.h"
 #include "core/base/log.h"
+#include "uptrain/made_by.h"
 #include "uptrain/schedule.h"
 
 namespace regroup::uptrain {
@@ -25,7 +27,7 @@ bool extends(const SavedState& saved, const UptrainOptions& options, const Recip
   const Course before{.steps = steps,
                       .warmup = options.warmup,
                       .extended_at = saved.json.value("extended_at", std::int64_t{0})};
-  const auto matching = std::llround(options.match_fraction * static_cast<double>(steps));
+  const auto matching = saved.json.at("match_steps").get<std::int64_t>();
   if (saved.step() >= matching && at_peak(schedule(options.schedule), saved.step(), before)) return true;
   throw UserError(
       {.where = where,
@@ -34,6 +36,17 @@ bool extends(const SavedState& saved, const UptrainOptions& options, const Recip
        .remedy = "A budget is changed in the constant part of --schedule 1-sqrt, after warm-up and matching. "
                  "Give the same budget, remove newer states to go on from an older one, or start anew with "
                  "--overwrite"});
+}
+
+void warn_of_another_maker(const SavedState& saved) {
+  std::vector<std::string> differences;
+  const Json now = made_by();
+  for (const auto& [what, was] : saved.json.at("made_by").items())
+    if (was != now[what])
+      differences.push_back(fmt::format("{} was {}, is {}", what, was.dump(), now[what].dump()));
+  if (differences.empty()) return;
+  log_warning(fmt::format("the run goes on elsewhere than it began, not to the same bytes: {}",
+                          list_some(differences)));
 }
 
 constexpr std::array kChangeable{"lr", "clip", "skip-outliers"};
@@ -73,6 +86,7 @@ UptrainOptions with_choices_of(const SavedState& saved, UptrainOptions options) 
 
 RunState continued(const SavedState& saved, const UptrainOptions& options, const Recipe& recipe,
                    const Json& must_match, Parameters& parameters, const WeightNames& names) {
+  warn_of_another_maker(saved);
   SavedState renewed = with_changes(saved, must_match);
   if (extends(saved, options, recipe)) {
     renewed.json["must_match"]["steps"] = recipe.steps;

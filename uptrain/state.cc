@@ -14,12 +14,13 @@
 #include "core/checkpoint/output.h"
 #include "core/checkpoint/safetensors.h"
 #include "core/model/stored.h"
+#include "uptrain/made_by.h"
 
 namespace regroup::uptrain {
 namespace {
 
 constexpr std::string_view kTensorFile = "state.safetensors", kStateFile = "state.json", kPrefix = "step-";
-constexpr int kFormat = 2;
+constexpr int kFormat = 3;
 
 struct Kind {
   std::string_view name;
@@ -160,9 +161,11 @@ void save_state(const std::filesystem::path& checkpoints, const RunState& state,
   json["format"] = kFormat;
   json["step"] = state.step;
   add_progress(json, state);
+  json["match_steps"] = state.match_steps;
   json["recompute"] = state.recompute;
   json["outliers"] = state.outliers.to_json();
   json["must_match"] = state.must_match;
+  json["made_by"] = made_by();
   json["sha256"] = write_tensors(output.partial() / kTensorFile, parameters, names);
   write_text(output.partial() / kStateFile, to_text(json));
   output.commit();
@@ -205,6 +208,7 @@ RunState read_state(const SavedState& saved, const Json& must_match, Parameters&
                   .first_validation_loss = loss("first_validation_loss"),
                   .last_validation_loss = loss("last_validation_loss"),
                   .validated_step = json.value("validated_step", std::int64_t{-1}),
+                  .match_steps = json.at("match_steps"),
                   .recompute = json.value("recompute", false),
                   .extended_at = json.value("extended_at", std::int64_t{0}),
                   .outliers = Outliers::from_json(json.at("outliers")),

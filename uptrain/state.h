@@ -30,6 +30,7 @@ struct RunState {
   double last_loss = 0;
   std::optional<double> first_validation_loss, last_validation_loss;
   std::int64_t validated_step = -1;  // of last_validation_loss
+  std::int64_t match_steps = 0;      // the first stage's, whatever became of the budget
   bool recompute = false;            // of activations: chosen when the run began
   std::int64_t extended_at = 0;      // steps that were done when the budget was last changed; 0: never
   Outliers outliers;

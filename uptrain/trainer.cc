@@ -47,7 +47,7 @@ Batch batch_of(const Run& run, std::int64_t step) {
 }
 
 double held_out_loss(const Run& run) {
-  return validation_loss(run.student, *run.valid, run.recipe.sequence_length, run.recipe.micro_batch);
+  return validation_loss(run.student, *run.valid, run.valid_windows, run.recipe.micro_batch);
 }
 
 [[noreturn]] void stop_not_finite(const StepMeasures& measures, std::int64_t step, const RunState& saved) {

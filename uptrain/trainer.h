@@ -4,6 +4,7 @@
 #include <chrono>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "core/data/token_stream.h"
 #include "core/data/training_windows.h"
@@ -23,6 +24,7 @@ struct Run {
   const data::TokenStream& train;
   const data::TrainingWindows& windows;      // of `train`
   const data::TokenStream* valid = nullptr;  // null: no validation
+  std::vector<data::Window> valid_windows = {};
   const model::Decoder& student;
   const model::Decoder* teacher = nullptr;  // null: none
   Parameters& parameters;

@@ -1,7 +1,6 @@
 #include "uptrain/uptrain.h"
 
 #include <fmt/format.h>
-#include <torch/version.h>
 
 #include <ATen/Parallel.h>
 
@@ -26,6 +25,7 @@
 #include "core/model/gemm_peak.h"
 #include "core/tokenizer/tokenizer.h"
 #include "uptrain/continuation.h"
+#include "uptrain/made_by.h"
 #include "uptrain/memory.h"
 #include "uptrain/parameters.h"
 #include "uptrain/recipe.h"
@@ -36,6 +36,7 @@
 #include "uptrain/teacher.h"
 #include "uptrain/trained.h"
 #include "uptrain/trainer.h"
+#include "uptrain/validation.h"
 
 namespace regroup::uptrain {
 namespace {
@@ -175,9 +176,7 @@ Json provenance(const UptrainOptions& options, const Recipe& recipe, const RunSt
                 const Json& hashes, double flops) {
   Json json;
   json["program"] = "regroup uptrain";
-  json["version"] = version();
-  json["commit"] = commit();
-  json["libtorch"] = TORCH_VERSION;
+  json.update(made_by());
   json["options"] = options.resolved;
   json["resolved"] = deciding_options(options, recipe);
   json["inputs"] = hashes;
@@ -186,8 +185,6 @@ Json provenance(const UptrainOptions& options, const Recipe& recipe, const RunSt
     json["source"]["provenance"] = earlier;
   json["seed"] = options.seed;
   json["threads"] = at::get_num_threads();
-  json["cpu"] = cpu_name();
-  json["cpu_features"] = cpu_features();
   json["budget"] = recipe.budget;
   json["steps"] = state.step;
   json["flops"] = flops;
@@ -206,10 +203,11 @@ std::optional<SavedState> state_to_resume(const UptrainOptions& options) {
 
 RunState starting_state(const std::optional<SavedState>& saved, const UptrainOptions& options, Recipe& recipe,
                         const Json& matching, Parameters& parameters, const WeightNames& names) {
-  if (!saved) return {.recompute = recipe.recompute, .must_match = matching};
+  if (!saved)
+    return {.match_steps = recipe.match_steps, .recompute = recipe.recompute, .must_match = matching};
   RunState state = continued(*saved, options, recipe, matching, parameters, names);
   remove_states_after(checkpoints_of(options.out), state.step);
-  if (state.extended_at > 0) recipe.match_steps = std::min(recipe.match_steps, state.extended_at);
+  recipe.match_steps = state.match_steps;
   return state;
 }
 
@@ -247,6 +245,9 @@ UptrainSummary uptrain(const UptrainOptions& given) {
                                                    .seed = options.seed,
                                                    .weights = options.data_weights,
                                                    .documents = options.documents});
+  const auto valid_windows = data.valid
+                                 ? validation_windows(*data.valid, windows.rule(), recipe.sequence_length)
+                                 : std::vector<data::Window>();
   const at::Device device = model::open_device(options.device);
   const at::ScalarType compute = model::parse_dtype(options.precision, "--precision");
 
@@ -286,6 +287,7 @@ UptrainSummary uptrain(const UptrainOptions& given) {
                 .train = data.train,
                 .windows = windows,
                 .valid = data.valid ? &*data.valid : nullptr,
+                .valid_windows = valid_windows,
                 .student = student,
                 .teacher = teacher ? &*teacher : nullptr,
                 .parameters = parameters,

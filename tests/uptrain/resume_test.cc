@@ -130,6 +130,27 @@ TEST(Resume, ABudgetIsChangedAtThePeak) {
   }
 }
 
+// Longer or not, what was matched was matched.
+TEST(Resume, AChangedBudgetKeepsTheFirstStage) {
+  const TempDir folder;
+  write_text_data(folder);
+  auto words = with_teacher(folder, "out");
+  words.insert(words.end(), {"--match-fraction", "0.25"});
+  ASSERT_TRUE(run_and_kill(words, folder / "out/metrics.jsonl", 9, 0));
+  words = with_steps(words, "40");
+  words.push_back("--resume");
+  const Ran ran = run_program(words);
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(read_json(folder / "out/checkpoints/step-40/state.json")["match_steps"], 6);
+  auto whole = with_steps(with_teacher(folder, "whole"), "40");
+  whole.insert(whole.end(), {"--match-fraction", "0.15"});
+  ASSERT_EQ(run_program(whole).code, 0);
+  const auto flops = [&](const char* out) {
+    return read_json(folder / out / "regroup.json")["flops"].get<double>();
+  };
+  EXPECT_DOUBLE_EQ(flops("out"), flops("whole"));
+}
+
 TEST(Resume, ABudgetIsNotChangedInItsDecay) {
   const TempDir folder;
   write_text_data(folder);
@@ -177,6 +198,24 @@ TEST(Resume, RateClippingAndOutliersMayChangeAndAreRecorded) {
                                    "expected");
   EXPECT_EQ(read_json(folder / "out/regroup.json")["changes"], expected);
   EXPECT_EQ(read_json(folder / "out/checkpoints/step-4/state.json")["changes"], expected);
+}
+
+TEST(Resume, AnotherProgramOrMachineIsWarnedOf) {
+  const TempDir folder;
+  write_text_data(folder);
+  auto words = arguments(folder, "out");
+  words.insert(words.end(), {"--time-limit", "0.00001"});
+  ASSERT_EQ(run_program(words).code, 5);
+  words.push_back("--resume");
+  const Ran same = run_program(words);
+  EXPECT_EQ(same.err.find("not to the same bytes"), std::string::npos) << same.err;
+  const fs::path file = folder / "out/checkpoints/step-2/state.json";
+  Json state = read_json(file);
+  state["made_by"]["cpu"] = "Difference Engine";
+  write_output_file(file, to_text(state), true);
+  const Ran ran = run_program(words);
+  EXPECT_EQ(ran.code, 5) << ran.err;
+  EXPECT_CONTAINS(ran.err, "not to the same bytes: cpu was \"Difference Engine\", is ");
 }
 
 TEST(Resume, AFileThatIsReadTwiceCountsTwice) {

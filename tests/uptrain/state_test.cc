@@ -72,6 +72,7 @@ TEST(State, ComesBackAsItWas) {
   state.last_loss = 3.25;
   state.first_validation_loss = 4;
   state.extended_at = 5;
+  state.match_steps = 2;
   save_state(folder.path(), state, saved, names_of(saved), 2);
   const auto resumed = resume_state(folder.path(), state.must_match, loaded, names_of(loaded));
   ASSERT_TRUE(resumed);
@@ -79,6 +80,7 @@ TEST(State, ComesBackAsItWas) {
   EXPECT_EQ(resumed->tokens, 70);
   EXPECT_EQ(resumed->seconds, 1.5);
   EXPECT_EQ(resumed->extended_at, 5);
+  EXPECT_EQ(resumed->match_steps, 2);
   EXPECT_EQ(resumed->last_loss, 3.25);
   EXPECT_EQ(resumed->first_validation_loss, 4);
   EXPECT_FALSE(resumed->last_validation_loss);

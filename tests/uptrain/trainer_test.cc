@@ -9,6 +9,7 @@
 #include "tests/support/expect_error.h"
 #include "tests/support/random_model.h"
 #include "tests/support/temp_dir.h"
+#include "uptrain/validation.h"
 
 namespace regroup::uptrain {
 namespace {
@@ -52,6 +53,7 @@ class Trainer : public ::testing::Test {
                            .train = train_,
                            .windows = windows,
                            .valid = &valid_,
+                           .valid_windows = validation_windows(valid_, windows.rule(), kLength),
                            .student = student,
                            .parameters = parameters,
                            .device = at::kCPU,
@@ -77,6 +79,17 @@ TEST_F(Trainer, WhatCameBeforeTheFirstStepCountsForTheTimeLimit) {
   started_ -= std::chrono::hours(1);
   EXPECT_FALSE(train());
   EXPECT_EQ(saved_, std::vector<std::int64_t>{1});
+}
+
+TEST_F(Trainer, HeldOutDocumentsThatMustNotSeeEachOtherDoNot) {
+  valid_.document_starts = {0, 4, 5};  // of 4 tokens, 1 and 4
+  const auto windows = [&](const char* rule) {
+    return validation_windows(valid_, data::document_rule(rule), 2);
+  };
+  using data::Window;
+  EXPECT_EQ(windows("joined"), (std::vector<Window>{{0, 2}, {2, 2}, {4, 2}, {6, 2}}));
+  EXPECT_EQ(windows("apart"), (std::vector<Window>{{0, 2}, {2, 1}, {5, 2}, {7, 1}}));
+  EXPECT_EQ(windows("masked"), windows("apart"));
 }
 
 TEST_F(Trainer, AModelThatCannotBeMeasuredIsSavedFirst) {
