@@ -11,6 +11,7 @@
 #include "core/base/log.h"
 #include "core/base/units.h"
 #include "core/model/recompute.h"
+#include "uptrain/flops.h"
 #include "uptrain/interrupt.h"
 #include "uptrain/schedule.h"
 #include "uptrain/step.h"
@@ -73,52 +74,14 @@ double held_out_loss(const Run& run) {
                        "is no going on from this one (remove it), or start anew with --precision fp32"});
 }
 
-// Numbers of a layer's weights that a token is multiplied with, over all layers.
-struct AttentionWeights {
-  double inputs = 0, output = 0;  // of queries, keys and values; of the output projection
-  explicit AttentionWeights(const family::ModelConfig& config)
-      : inputs(static_cast<double>(config.layers * config.hidden *
-                                   (config.query_width() + 2 * config.kv_width()))),
-        output(static_cast<double>(config.layers * config.hidden * config.query_width())) {}
-};
-
-// Weights that tokens are multiplied with and that are not trained: they have no gradients of their own.
-double frozen_weights(const Run& run) {
-  const family::ModelConfig& config = run.student.config();
-  double frozen = 0;
-  for (const Slot& slot : run.parameters.slots()) {
-    const bool multiplies = slot.shape.size() > 1 && slot.key.first != family::Part::kPositionEmbedding &&
-                            (slot.key.first != family::Part::kTokenEmbedding || config.tied_embeddings);
-    if (slot.treatment.trained || !multiplies) continue;
-    const bool experts = slot.shape.size() > 2;
-    frozen += static_cast<double>(slot.elements) * (experts ? static_cast<double>(config.experts.chosen) /
-                                                                  static_cast<double>(config.experts.count)
-                                                            : 1);
-  }
-  return frozen;
-}
-
-// FLOPs of one step's tokens. A weight that a token is multiplied with takes 2 forward, 2 for the gradient of
-// its input and 2 for its own; scores and their use 2 forward and 4 back.
+// FLOPs of one step's tokens.
 double step_flops(const Run& run, const Loss& loss) {
-  const auto whole = [&](const model::Decoder& of) {
-    return family::training_flops_per_token(of.config(), run.recipe.sequence_length);
-  };
-  const auto tokens = static_cast<double>(run.recipe.tokens_per_step());
-  // A pass without gradients is a third of one with them.
-  if (loss.sees_logits)
-    return tokens * (whole(run.student) - 2 * frozen_weights(run) +
-                     (loss.needs_teacher && run.teacher ? whole(*run.teacher) / 3 : 0));
-  // Attention alone, from inputs that take no gradient; the teacher's layers without its vocabulary.
-  const auto scores = [&](const family::ModelConfig& config) {
-    return static_cast<double>(config.layers * run.recipe.sequence_length * config.query_width());
-  };
-  const AttentionWeights weights(run.student.config());
-  const family::ModelConfig& teacher = run.teacher->config();
-  return tokens *
-         (4 * weights.inputs + 6 * weights.output + 6 * scores(run.student.config()) +
-          2 * static_cast<double>(family::matmul_parameters(teacher) - teacher.vocab_size * teacher.hidden) +
-          2 * scores(teacher));
+  const model::Decoder* teacher = run.teacher;
+  const Work work{.student = run.student.config(),
+                  .teacher = teacher ? &teacher->config() : nullptr,
+                  .sequence_length = run.recipe.sequence_length,
+                  .frozen = frozen_weights(run.parameters, run.student.config())};
+  return static_cast<double>(run.recipe.tokens_per_step()) * flops_per_token(work, loss);
 }
 
 StepMetrics describe(const Run& run, const Loss& loss, const StepMeasures& measures, const RunState& state,

@@ -36,8 +36,7 @@ struct Run {
   std::function<void(const RunState&)> save;
 };
 
-// FLOPs of the run's first steps: the student's passes, without those that frozen weights do not ask for, and
-// the teacher's; in the first stage those of attention alone.
+// FLOPs of the run's first steps (uptrain/flops.h).
 double flops_of(const Run& run, std::int64_t steps);
 
 // Trains from `state` to the end of the recipe; `state` is then that of the last step. False when a signal or
