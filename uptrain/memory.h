@@ -4,7 +4,8 @@
 #include <cstdint>
 #include <string>
 
-#include "core/family/model_directory.h"
+#include "core/family/model_config.h"
+#include "uptrain/parameters.h"
 
 namespace regroup::uptrain {
 
@@ -16,10 +17,12 @@ struct Passes {
 
 struct MemoryQuestion {
   const family::ModelConfig& config;
-  std::int64_t parameters = 0, trained = 0;         // of the student
-  const family::ModelDirectory* teacher = nullptr;  // null: none
+  Counts weights;                       // of the student
+  std::int64_t teacher_parameters = 0;  // 0: none
   std::int64_t sequence_length = 0;
   const std::string& precision;
+  bool sees_logits = true;  // false: no step does anything but match attention outputs, layer by layer
+  bool trains_down_projections = true;  // uptrain/trained.h
   bool fused = true;   // norms and gated products are single passes, as on a CPU (core/model/fused.h)
   double program = 0;  // bytes that the process holds for other things: code, data
 };

@@ -31,6 +31,8 @@ UpdateRule rule_of(const Slot& slot) {
   return matrix ? slot.treatment.of_matrices : UpdateRule::kAdamW;
 }
 
+}  // namespace
+
 // Trained slots first, of these AdamW's first, so that each buffer is as long as it needs to be.
 std::vector<Slot> make_slots(const model::Weights& weights, const Treatments& treatments) {
   std::vector<Slot> slots;
@@ -53,7 +55,16 @@ std::vector<Slot> make_slots(const model::Weights& weights, const Treatments& tr
   return slots;
 }
 
-}  // namespace
+Counts count(std::span<const Slot> slots) {
+  Counts counts;
+  for (const Slot& slot : slots) {
+    counts.all += slot.elements;
+    if (!slot.treatment.trained) continue;
+    counts.trained += slot.elements;
+    if (slot.rule == UpdateRule::kAdamW) counts.second_moments += slot.elements;
+  }
+  return counts;
+}
 
 at::Tensor Parameters::view(const at::Tensor& flat, const Slot& slot) {
   return flat.narrow(0, slot.offset, slot.elements).view(slot.shape);

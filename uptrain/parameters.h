@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,16 @@ struct Slot {
   bool decays = false;  // matrices; not norms, biases and embeddings
   UpdateRule rule = UpdateRule::kAdamW;
 };
+
+// Every weight's place. `treatments` may be empty: all are trained.
+std::vector<Slot> make_slots(const model::Weights& weights, const Treatments& treatments);
+
+// Numbers of weights, by what is held for them.
+struct Counts {
+  std::int64_t all = 0, trained = 0;  // of trained ones: gradient and first moment
+  std::int64_t second_moments = 0;    // of trained ones: those that AdamW updates
+};
+Counts count(std::span<const Slot> slots);
 
 class Parameters {
  public:

@@ -73,10 +73,12 @@ Treatments treatments(const UptrainOptions& options, const WeightNames& names) {
   };
 }
 
-std::int64_t trained_parameters(const model::Weights& weights, const Treatments& treatments) {
-  std::int64_t sum = 0;
-  for (const auto& [key, weight] : weights) sum += treatments(key).trained ? weight.numel() : 0;
-  return sum;
+bool trains_down_projections(std::span<const Slot> slots) {
+  return std::ranges::any_of(slots, [](const Slot& slot) {
+    const Part part = slot.key.first;
+    return slot.treatment.trained &&
+           (part == Part::kDownWeight || part == Part::kExpertDown || part == Part::kSharedDown);
+  });
 }
 
 std::vector<std::string> trained_part_names() {

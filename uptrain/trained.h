@@ -23,6 +23,7 @@ std::span<const TrainedPart> trained_parts();
 // and when nothing is left to train.
 Treatments treatments(const UptrainOptions& options, const WeightNames& names);
 
-std::int64_t trained_parameters(const model::Weights& weights, const Treatments& treatments);
+// Whether the last projection of a feed-forward half is trained, so that its input must be kept.
+bool trains_down_projections(std::span<const Slot> slots);
 
 }  // namespace regroup::uptrain

@@ -25,6 +25,7 @@
 #include "core/model/gemm_peak.h"
 #include "core/tokenizer/tokenizer.h"
 #include "uptrain/continuation.h"
+#include "uptrain/loss.h"
 #include "uptrain/made_by.h"
 #include "uptrain/memory.h"
 #include "uptrain/parameters.h"
@@ -254,18 +255,21 @@ UptrainSummary uptrain(const UptrainOptions& given) {
   model::Weights weights = model::load_weights(model, at::kFloat, device);
   const WeightNames names = weight_names(model, weights);
   const Treatments treated = treatments(options, names);
-  constexpr double kTrainingCode = 64 << 20;  // of LibTorch, read in when the first step needs it
+  const std::vector<Slot> slots = make_slots(weights, treated);
+  const Counts counts = count(slots);
+  constexpr double kTrainingCode = 24 << 20;  // of LibTorch, read in when the first step needs it
   // Before memory is counted: the libraries of matrix products take theirs at the first one.
   const double peak = model::gemm_peak(compute, device);
   const auto loaded = 4.0 * static_cast<double>(model.parameters());
   const double held = device.is_cpu() ? static_cast<double>(resident_host_memory()) : loaded;
   fit_memory(options,
              {.config = model.config,
-              .parameters = model.parameters(),
-              .trained = trained_parameters(weights, treated),
-              .teacher = teacher_files ? &*teacher_files : nullptr,
+              .weights = counts,
+              .teacher_parameters = teacher_files ? teacher_files->parameters() : 0,
               .sequence_length = recipe.sequence_length,
               .precision = options.precision,
+              .sees_logits = loss(options.loss, teacher_files.has_value()).sees_logits,
+              .trains_down_projections = trains_down_projections(slots),
               .fused = device.is_cpu(),
               .program = std::max(0.0, held - loaded) + (device.is_cpu() ? kTrainingCode : 0)},
              static_cast<double>(model::available_memory(device)) + held, recipe);

@@ -17,8 +17,7 @@ class Memory : public ::testing::Test {
   const family::ModelConfig config_ = small_config();
   const std::string precision_ = "fp32";
   const MemoryQuestion question_{.config = config_,
-                                 .parameters = 50000,
-                                 .trained = 50000,
+                                 .weights = {50000, 50000, 50000},
                                  .sequence_length = 4096,
                                  .precision = precision_,
                                  .program = 1e8};
@@ -27,8 +26,32 @@ class Memory : public ::testing::Test {
 TEST_F(Memory, WeightsAreMastersGradientsMomentsAndWhatAutogradLeaves) {
   EXPECT_EQ(estimate_memory(question_, {}).weights, 20.0 * 50000);
   MemoryQuestion keys = question_;
-  keys.trained = 1000;
+  keys.weights = {50000, 1000, 1000};
   EXPECT_EQ(estimate_memory(keys, {}).weights, 4.0 * 50000 + 16.0 * 1000);
+  keys.weights.second_moments = 0;
+  EXPECT_EQ(estimate_memory(keys, {}).weights, 4.0 * 50000 + 12.0 * 1000) << "Muon has one moment";
+}
+
+TEST_F(Memory, FrozenProjectionsKeepLess) {
+  MemoryQuestion attention = question_;
+  attention.trains_down_projections = false;
+  EXPECT_EQ(estimate_memory(question_, {}).activations - estimate_memory(attention, {}).activations,
+            4.0 * 4096 * static_cast<double>(config_.layers * config_.ffn));
+}
+
+TEST_F(Memory, MatchingHoldsOneLayer) {
+  MemoryQuestion matching = question_;
+  matching.sees_logits = false;
+  family::ModelConfig deeper = config_;
+  deeper.layers = 10 * config_.layers;
+  const MemoryQuestion deep{.config = deeper,
+                            .weights = question_.weights,
+                            .sequence_length = 4096,
+                            .precision = precision_,
+                            .sees_logits = false,
+                            .program = 1e8};
+  EXPECT_EQ(estimate_memory(matching, {}).activations, estimate_memory(deep, {}).activations);
+  EXPECT_LT(estimate_memory(matching, {}).activations, estimate_memory(question_, {}).activations);
 }
 
 TEST_F(Memory, ActivationsGrowWithWindowsAndShrinkWhenRecomputed) {

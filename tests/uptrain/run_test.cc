@@ -179,6 +179,22 @@ TEST(TrainingRun, MemoryIsWhatWasAnnouncedAndRecomputingTakesLessAndChangesNoByt
   EXPECT_TRUE(expected == read_text(folder / "out/model.safetensors"));
 }
 
+TEST(TrainingRun, MemoryIsWhatWasAnnouncedWhateverIsTrainedAndMinimised) {
+  const TempDir folder;
+  write_text(folder / "text", random_text(9000));
+  for (const std::vector<std::string>& more :
+       {std::vector<std::string>{"--train", "kv"},
+        {"--optimizer", "muon"},
+        {"--train", "attention", "--freeze-embeddings", "--loss", "kl", "--teacher", kModel.string()},
+        {"--loss", "attention", "--teacher", kModel.string()}}) {
+    auto words = large_step(folder);
+    words.insert(words.end(), more.begin(), more.end());
+    words.push_back("--overwrite");
+    const Memory memory = memory_of(words, folder);
+    EXPECT_NEAR(memory.announced / memory.peak, 1, 0.2) << more[1];
+  }
+}
+
 TEST(TrainingRun, ALossThatIsNotFiniteNamesTheStepAndTheLastState) {
   const TempDir folder;
   write_text_data(folder);
