@@ -142,6 +142,16 @@ std::optional<DType> result_dtype(const std::string& dtype) {
   throw UserError({.where = "--dtype", .expected = "fp32, bf16 or fp16", .found = dtype});
 }
 
+double result_bytes(const family::ModelDirectory& model, std::optional<DType> dtype) {
+  double bytes = 0;
+  for (const ModelTensor& tensor : model.tensors) {
+    checkpoint::TensorInfo info = *tensor.stored.info;
+    if (dtype) info.dtype = *dtype;
+    bytes += static_cast<double>(info.bytes());
+  }
+  return bytes;
+}
+
 void write_result(const std::filesystem::path& directory, const family::ModelDirectory& model,
                   const Parameters& parameters, std::optional<DType> dtype, std::int64_t tokens) {
   write_weights(directory, model, TensorSource(model, parameters, dtype));

@@ -18,6 +18,9 @@ WeightNames weight_names(const family::ModelDirectory& model, const model::Weigh
 // keeps the source's. UserError naming --dtype.
 std::optional<checkpoint::DType> result_dtype(const std::string& dtype);
 
+// Bytes of the finished weights.
+double result_bytes(const family::ModelDirectory& model, std::optional<checkpoint::DType> dtype);
+
 // Writes all of it but regroup.json into `directory`, which is empty: the same tensors in files of the same
 // names as the source has, buffers and other files byte for byte, config.json with `dtype` if one was asked
 // for, and a training_record.json that tells the source's training from this one's. UserError naming a weight

@@ -32,6 +32,7 @@
 #include "uptrain/recipe.h"
 #include "uptrain/report.h"
 #include "uptrain/result.h"
+#include "uptrain/room.h"
 #include "uptrain/run_directory.h"
 #include "uptrain/state.h"
 #include "uptrain/teacher.h"
@@ -159,6 +160,21 @@ void fit_memory(const UptrainOptions& options, const MemoryQuestion& question, d
                                  : "The weights alone do not fit: use a larger machine"});
 }
 
+// Says what the run will leave on the disk, and refuses where that does not fit.
+void fit_disk(const UptrainOptions& options, const Recipe& recipe, const Counts& counts, double result) {
+  const bool validates = !options.valid.empty();
+  const Room room = room_of({.weights = counts,
+                             .keep = options.keep,
+                             .saves = recipe.most_saves(),
+                             .validates = validates,
+                             .result = result});
+  const double available = available_room(options.out);
+  log_info(fmt::format("disk: {} = {} states of {} + {} for the model; {} available",
+                       human_bytes(room.total()), room.states, human_bytes(room.state),
+                       human_bytes(room.result), human_bytes(available)));
+  require_room(options.out, room, available);
+}
+
 void log_start(const UptrainOptions& options, const Recipe& recipe, const data::TokenStream& train,
                double peak) {
   log_info(fmt::format("budget: {}", recipe.budget));
@@ -273,6 +289,7 @@ UptrainSummary uptrain(const UptrainOptions& given) {
               .fused = device.is_cpu(),
               .program = std::max(0.0, held - loaded) + (device.is_cpu() ? kTrainingCode : 0)},
              static_cast<double>(model::available_memory(device)) + held, recipe);
+  fit_disk(options, recipe, counts, result_bytes(model, dtype));
   const InputFiles inputs = input_files(options, model, teacher_files);
   const Json hashes = input_hashes(inputs);
   Parameters parameters(std::move(weights), compute, treated);

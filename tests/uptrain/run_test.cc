@@ -284,6 +284,18 @@ TEST(TrainingRun, WhatIsWrongAboutTheDataIsFoundFirst) {
   EXPECT_CONTAINS(refusal(folder, {"--data-weights", "1", "2"}), "--data-weights");
 }
 
+TEST(TrainingRun, ADiskWithoutRoomIsSaidBeforeTheFirstStep) {
+  const TempDir folder;
+  write_text_data(folder);
+  auto words = arguments(folder, "out");
+  *std::next(std::ranges::find(words, "--steps")) = "1000000000";
+  words.insert(words.end(), {"--keep", "1000000000"});
+  const Ran ran = run_program(words);
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_CONTAINS(ran.err, "not enough room on its disk");
+  EXPECT_FALSE(fs::exists(folder / "out"));
+}
+
 TEST(TrainingRun, ReadsAPairOfMegatronsByItsPrefix) {
   const TempDir folder;
   write_text_data(folder);
