@@ -78,6 +78,8 @@ void declare_course(CLI::App& app, uptrain::UptrainOptions& options) {
   app.add_option("--validate-every", options.validate_every,
                  "steps between validations; 0: a tenth of the run");
   app.add_option("--keep", options.keep, "saved states to keep, besides the best by validation loss");
+  app.add_option("--finish", options.finish,
+                 "the state that becomes the model: last, or best by validation loss");
   app.add_option("--time-limit", options.time_limit,
                  "minutes from the start after which the state is saved and the run stops; 0: none");
   app.add_flag("--tensorboard", options.tensorboard, "event files for TensorBoard, in --out");

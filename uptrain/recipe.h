@@ -29,7 +29,9 @@ struct Recipe {
   std::int64_t tokens_per_step() const { return batch * sequence_length; }
   std::int64_t tokens() const { return steps * tokens_per_step(); }
   // How often a state is saved at most, but for signals.
-  std::int64_t most_saves() const { return steps / save_every + 1; }
+  std::int64_t most_saves(bool validates) const {
+    return steps / save_every + (validates ? steps / validate_every : 0) + 1;
+  }
 };
 
 // Peak learning rate by size: what the literature healed models of that size with. A model converted with

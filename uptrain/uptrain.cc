@@ -165,7 +165,7 @@ void fit_disk(const UptrainOptions& options, const Recipe& recipe, const Counts&
   const bool validates = !options.valid.empty();
   const Room room = room_of({.weights = counts,
                              .keep = options.keep,
-                             .saves = recipe.most_saves(),
+                             .saves = recipe.most_saves(validates),
                              .validates = validates,
                              .result = result});
   const double available = available_room(options.out);
@@ -233,6 +233,17 @@ UptrainOptions with_precision(UptrainOptions options) {
   if (options.precision.empty())
     options.precision = model::fast_in_bfloat16(model::open_device(options.device)) ? "bf16" : "fp32";
   return options;
+}
+
+// Leaves in `parameters` what the model is to be made of: the last step's weights are there.
+RunState finishing_state(const UptrainOptions& options, const RunState& last, Parameters& parameters,
+                         const WeightNames& names) {
+  if (options.finish == "last") return last;
+  const auto best = best_state(checkpoints_of(options.out));
+  if (!best || best->step() == last.step) return last;
+  log_info(
+      fmt::format("the model is made of the state after step {}, the best by validation loss", best->step()));
+  return read_state(*best, best->must_match(), parameters, names);
 }
 
 UptrainSummary summary_of(const RunState& state, std::int64_t parameters) {
@@ -326,8 +337,10 @@ UptrainSummary uptrain(const UptrainOptions& given) {
   if (!finished) return summary;
 
   directory.prepare_finishing();
-  write_result(directory.finishing(), model, parameters, dtype, state.tokens);
-  const Json record = provenance(options, recipe, state, hashes, summary.flops);
+  const RunState source = finishing_state(options, state, parameters, names);
+  write_result(directory.finishing(), model, parameters, dtype, source.tokens);
+  Json record = provenance(options, recipe, state, hashes, summary.flops);
+  record["model_of_step"] = source.step;
   write_text(directory.finishing() / "regroup.json", to_text(record));
   write_text(directory.finishing() / "training.html", report_html(directory.metrics(), record));
   directory.finish();

@@ -50,6 +50,31 @@ TEST(TrainingRun, ASecondRunRemembersTheFirst) {
             read_json(folder / "out/regroup.json"));
 }
 
+// A rate that rises to where it undoes what was learnt.
+TEST(TrainingRun, TheModelMayBeThatOfTheBestStep) {
+  const TempDir folder;
+  write_text_data(folder);
+  auto words = arguments(folder, "out");
+  *std::next(std::ranges::find(words, "--validate-every")) = "2";
+  words.insert(words.end(), {"--finish", "best", "--lr", "3", "--warmup", "1", "--dtype", "fp32"});
+  const Ran ran = run_program(words);
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  std::int64_t best = 0;
+  double least = 1e9;
+  for (const Json& line : metrics_of(folder / "out"))
+    if (line.contains("validation_loss") && line["validation_loss"] < least) {
+      least = line["validation_loss"];
+      best = line["step"];
+    }
+  ASSERT_LT(best, 24) << "this rate is too low";
+  EXPECT_EQ(read_json(folder / "out/regroup.json")["model_of_step"], best);
+  EXPECT_EQ(read_json(folder / "out/training_record.json")["uptraining_tokens"], best * 128);
+  auto again = arguments(folder, "again");
+  again[1] = (folder / "out").string();
+  ASSERT_EQ(run_program(again).code, 0);
+  EXPECT_NEAR(read_json(folder / "again/regroup.json")["first_validation_loss"].get<double>(), least, 1e-6);
+}
+
 TEST(TrainingRun, OnlyWhatIsTrainedChanges) {
   const TempDir folder;
   write_text_data(folder);
