@@ -68,6 +68,9 @@ void check_ranges(const UptrainOptions& options) {
               options.save_every >= 0 && options.validate_every >= 0,
           "--sequence-length, --batch-tokens, --micro-batch, --save-every, --validate-every",
           "positive numbers, or 0 for the default");
+  require(options.finish == "last" || options.finish == "best", "--finish", "last or best");
+  require(options.finish == "last" || !options.valid.empty(), "--finish best",
+          "text to judge states by, as --valid");
   optimizer(options.optimizer);
   schedule(options.schedule);
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <limits>
 
 #include "core/base/error.h"
@@ -114,6 +115,16 @@ double validation_loss_of(const std::filesystem::path& directory) {
   }
 }
 
+// The first of these that is whole; the others are passed over with a warning.
+std::optional<SavedState> first_whole(const std::vector<std::filesystem::path>& states) {
+  for (const auto& directory : states) {
+    const std::string reason = defect(directory);
+    if (reason.empty()) return SavedState{.directory = directory, .json = read_json(directory / kStateFile)};
+    log_warning(fmt::format("{} is passed over: {}", directory.string(), reason));
+  }
+  return std::nullopt;
+}
+
 void refuse_changes(const Json& saved, const Json& now, const std::filesystem::path& directory) {
   std::vector<std::string> changes;
   for (const auto& [key, value] : now.items())
@@ -135,6 +146,7 @@ void add_progress(Json& json, const RunState& state) {
   if (state.extended_at > 0) json["extended_at"] = state.extended_at;
   if (!state.changes.empty()) json["changes"] = state.changes;
   if (state.first_validation_loss) json["first_validation_loss"] = *state.first_validation_loss;
+  if (state.least_validation_loss) json["least_validation_loss"] = *state.least_validation_loss;
   if (!state.last_validation_loss) return;
   json["last_validation_loss"] = *state.last_validation_loss;
   json["validated_step"] = state.validated_step;
@@ -177,15 +189,18 @@ void save_state(const std::filesystem::path& checkpoints, const RunState& state,
 
 std::optional<SavedState> newest_state(const std::filesystem::path& checkpoints) {
   const auto states = saved_states(checkpoints);
-  for (const auto& directory : states) {
-    const std::string reason = defect(directory);
-    if (reason.empty()) return SavedState{.directory = directory, .json = read_json(directory / kStateFile)};
-    log_warning(fmt::format("{} is passed over: {}", directory.string(), reason));
-  }
-  if (states.empty()) return std::nullopt;
+  auto newest = first_whole(states);
+  if (newest || states.empty()) return newest;
   throw UserError({.where = checkpoints.string(),
                    .what = "no state in it can be gone on from",
                    .remedy = "Put a whole one back, or start anew with --overwrite"});
+}
+
+std::optional<SavedState> best_state(const std::filesystem::path& checkpoints) {
+  auto states = saved_states(checkpoints);
+  std::erase_if(states, [](const auto& state) { return std::isinf(validation_loss_of(state)); });
+  std::ranges::stable_sort(states, {}, validation_loss_of);
+  return first_whole(states);
 }
 
 void remove_states_after(const std::filesystem::path& checkpoints, std::int64_t step) {
@@ -208,6 +223,7 @@ RunState read_state(const SavedState& saved, const Json& must_match, Parameters&
                   .first_validation_loss = loss("first_validation_loss"),
                   .last_validation_loss = loss("last_validation_loss"),
                   .validated_step = json.value("validated_step", std::int64_t{-1}),
+                  .least_validation_loss = loss("least_validation_loss"),
                   .match_steps = json.at("match_steps"),
                   .recompute = json.value("recompute", false),
                   .extended_at = json.value("extended_at", std::int64_t{0}),

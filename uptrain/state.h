@@ -29,10 +29,11 @@ struct RunState {
   double seconds = 0;  // spent in training so far, by all processes
   double last_loss = 0;
   std::optional<double> first_validation_loss, last_validation_loss;
-  std::int64_t validated_step = -1;  // of last_validation_loss
-  std::int64_t match_steps = 0;      // the first stage's, whatever became of the budget
-  bool recompute = false;            // of activations: chosen when the run began
-  std::int64_t extended_at = 0;      // steps that were done when the budget was last changed; 0: never
+  std::int64_t validated_step = -1;             // of last_validation_loss
+  std::optional<double> least_validation_loss;  // after any step
+  std::int64_t match_steps = 0;                 // the first stage's, whatever became of the budget
+  bool recompute = false;                       // of activations: chosen when the run began
+  std::int64_t extended_at = 0;  // steps that were done when the budget was last changed; 0: never
   Outliers outliers;
   // Options that were others before: {after_step, option, was, is} each (uptrain/continuation.h).
   Json changes = Json::array();
@@ -60,6 +61,9 @@ struct SavedState {
 // The newest state that is whole, none where there are no states; damaged ones are passed over with a
 // warning. UserError where all of them are damaged or of another format: to begin anew is not ours to decide.
 std::optional<SavedState> newest_state(const std::filesystem::path& checkpoints);
+
+// The state of the least validation loss that is whole, none where there is none.
+std::optional<SavedState> best_state(const std::filesystem::path& checkpoints);
 
 // Removes the states of later steps than `step`: what a run that goes on from there has passed over must not
 // take the place of what it saves.

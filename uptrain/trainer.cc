@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <span>
 
 #include "core/base/error.h"
@@ -21,6 +22,8 @@ namespace regroup::uptrain {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+constexpr double kInfinite = std::numeric_limits<double>::infinity();
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -193,6 +196,14 @@ bool validate(const Run& run, RunState& state, StepMetrics& m) {
   return true;
 }
 
+// Whether what was just measured is the least loss of the run; remembers it.
+bool is_best(RunState& state, const StepMetrics& m) {
+  if (!m.validation_loss || m.validation_loss >= state.least_validation_loss.value_or(kInfinite))
+    return false;
+  state.least_validation_loss = m.validation_loss;
+  return true;
+}
+
 }  // namespace
 
 double flops_of(const Run& run, std::int64_t steps) {
@@ -219,12 +230,13 @@ bool train(const Run& run, RunState& state, MetricsFile& metrics) {
     const bool validates =
         run.valid && (state.step % recipe.validate_every == 0 || state.step == recipe.steps);
     const bool measurable = !validates || validate(run, state, m);
+    const bool best = is_best(state, m);
     metrics.append(m);
     log_now_and_then(clock, m);
     const bool late = run.options.time_limit > 0 && seconds_since(run.started) > 60 * run.options.time_limit;
     const bool stop = state.step < recipe.steps && (late || interrupt.requested());
     // After the last step too: finishing the model may fail.
-    if (state.step % recipe.save_every == 0 || state.step == recipe.steps || stop || !measurable) {
+    if (state.step % recipe.save_every == 0 || state.step == recipe.steps || stop || best || !measurable) {
       run.save(state);
       clock.saved = state;
     }

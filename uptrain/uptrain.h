@@ -70,7 +70,8 @@ struct UptrainOptions {
   bool tensorboard = false;  // event files in OUT/tensorboard
   bool resume = false;
   bool overwrite = false;
-  std::string dtype;  // of the finished weights; empty: the source's
+  std::string finish = "last";  // the state that becomes the model: the last, or the best by validation loss
+  std::string dtype;            // of the finished weights; empty: the source's
   bool no_bos = false;
   std::string data_format = "auto";
 

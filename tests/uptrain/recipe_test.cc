@@ -139,6 +139,8 @@ TEST(Recipe, ValuesOutOfRangeAreRefusedByFlag) {
   EXPECT_CONTAINS(with([](auto& o) { o.skip_outliers = -1; }), "--skip-outliers");
   EXPECT_CONTAINS(with([](auto& o) { o.keep = 0; }), "--keep");
   EXPECT_CONTAINS(with([](auto& o) { o.time_limit = -1; }), "--time-limit");
+  EXPECT_CONTAINS(with([](auto& o) { o.finish = "first"; }), "--finish: expected last or best");
+  EXPECT_CONTAINS(with([](auto& o) { o.finish = "best"; }), "as --valid");
 }
 
 TEST(Recipe, LearningRateFallsWithSize) {

@@ -71,6 +71,7 @@ TEST(State, ComesBackAsItWas) {
   state.seconds = 1.5;
   state.last_loss = 3.25;
   state.first_validation_loss = 4;
+  state.least_validation_loss = 2;
   state.extended_at = 5;
   state.match_steps = 2;
   save_state(folder.path(), state, saved, names_of(saved), 2);
@@ -83,6 +84,7 @@ TEST(State, ComesBackAsItWas) {
   EXPECT_EQ(resumed->match_steps, 2);
   EXPECT_EQ(resumed->last_loss, 3.25);
   EXPECT_EQ(resumed->first_validation_loss, 4);
+  EXPECT_EQ(resumed->least_validation_loss, 2);
   EXPECT_FALSE(resumed->last_validation_loss);
   expect_equal(saved, loaded);
 }
@@ -113,6 +115,22 @@ TEST(State, TheBestByValidationLossIsKeptToo) {
   ASSERT_EQ(states.size(), 2);
   EXPECT_EQ(states[0].filename(), "step-12");
   EXPECT_EQ(states[1].filename(), "step-8");
+}
+
+TEST(State, TheBestIsFoundAmongThoseThatAreWhole) {
+  const TempDir folder;
+  const Parameters parameters = make(1);
+  EXPECT_FALSE(best_state(folder.path()));
+  for (const auto& [step, validated, loss] :
+       {std::tuple{7, 7, 3.1}, {8, 8, 3.0}, {9, 8, 3.0}, {10, 10, 3.2}}) {
+    RunState state = at_step(step);
+    state.validated_step = validated;
+    state.last_validation_loss = loss;
+    save_state(folder.path(), state, parameters, names_of(parameters), 4);
+  }
+  EXPECT_EQ(best_state(folder.path())->step(), 8);
+  damage(folder / "step-8/state.safetensors");
+  EXPECT_EQ(best_state(folder.path())->step(), 7);
 }
 
 TEST(State, WeightsThatAreNotTrainedHaveNoMoments) {

@@ -81,6 +81,20 @@ TEST_F(Trainer, WhatCameBeforeTheFirstStepCountsForTheTimeLimit) {
   EXPECT_EQ(saved_, std::vector<std::int64_t>{1});
 }
 
+TEST_F(Trainer, AValidationThatIsTheBestSoFarSavesItsState) {
+  recipe_.lr = 1e-2;
+  EXPECT_TRUE(train());
+  EXPECT_EQ(saved_, (std::vector<std::int64_t>{2, 4, 6})) << "every validation is better than the last";
+  EXPECT_EQ(state_.least_validation_loss, state_.last_validation_loss);
+}
+
+TEST_F(Trainer, AValidationThatIsNotTheBestSavesNothing) {
+  state_.step = 1;
+  state_.least_validation_loss = 0;
+  EXPECT_TRUE(train());
+  EXPECT_EQ(saved_, std::vector<std::int64_t>{6}) << "the last step's";
+}
+
 TEST_F(Trainer, HeldOutDocumentsThatMustNotSeeEachOtherDoNot) {
   valid_.document_starts = {0, 4, 5};  // of 4 tokens, 1 and 4
   const auto windows = [&](const char* rule) {
