@@ -9,6 +9,7 @@ A tree comes with the sdist of llama-cpp-python:
 import pathlib
 import re
 import subprocess
+import tempfile
 
 import numpy
 
@@ -33,10 +34,13 @@ class LlamaCpp:
         return numpy.fromfile(out, dtype=numpy.float32).reshape(*ids_BT.shape, -1)
 
     def perplexity(self, gguf, text_file, window):
-        """What llama-perplexity prints."""
-        result = self._run([self.binaries / "llama-perplexity", "-m", gguf, "-f", text_file, "-c", str(window), "-b", str(window),
-                            "-ctk", "f32", "-ctv", "f32", "-fa", "off", "-t", "2"])
-        return float(re.search(r"PPL = ([0-9.]+)", result.stdout + result.stderr).group(1))
+        """What llama-perplexity prints. It does not wait for its logger at its end: once more where the last line is lost."""
+        for _ in range(20):
+            result = self._run([self.binaries / "llama-perplexity", "-m", gguf, "-f", text_file, "-c", str(window), "-b", str(window),
+                                "-ctk", "f32", "-ctv", "f32", "-fa", "off", "-t", "2"])
+            if printed := re.search(r"PPL = ([0-9.]+)", result.stdout + result.stderr):
+                return float(printed.group(1))
+        raise SystemExit(f"llama-perplexity prints no perplexity:\n{result.stderr[-2000:]}")
 
     def tokenize(self, gguf, text_file):
         result = self._run([self.binaries / "llama-tokenize", "-m", gguf, "-f", text_file, "--ids", "--no-parse-special",
@@ -45,7 +49,12 @@ class LlamaCpp:
 
     @staticmethod
     def _run(command):
-        result = subprocess.run(command, capture_output=True, text=True)
+        # Into files: the last lines of its logger, which it does not wait for, do not reach a pipe.
+        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+            result = subprocess.run(command, stdout=out, stderr=err)
+            for file in (out, err):
+                file.seek(0)
+            result.stdout, result.stderr = out.read(), err.read()
         if result.returncode != 0:
             raise SystemExit(f"{command[0]} failed:\n{result.stderr[-2000:]}")
         return result

@@ -23,11 +23,12 @@ metadata: {version: 1.0}
 """
 
 
-def run(model, text, folder):
+def run(model, text, folder, window=256):
+    """The results file of lm-eval's own command on a text, as one document."""
     (folder / "text.jsonl").write_text(json.dumps({"text": text.read_text()}) + "\n")
     (folder / "task.yaml").write_text(TASK.replace("FOLDER", str(folder)))
     subprocess.run([sys.executable, "-m", "lm_eval", "run", "--model", "hf", "--model_args",
-                    f"pretrained={model},dtype=float32,max_length=256", "--tasks", "TASK", "--include_path", folder,
+                    f"pretrained={model},dtype=float32,max_length={window}", "--tasks", "TASK", "--include_path", folder,
                     "--device", "cpu", "--batch_size", "1", "--output_path", folder / "out"], check=True)
     return json.loads(next((folder / "out").rglob("results_*.json")).read_text())
 

@@ -6,7 +6,7 @@ with HF transformers. Prints one line a report; exit code 1 beyond --tolerance (
     build/release/regroup eval MODEL --data TEXT --window 64 --convention gptq --json gptq.json
     .venv/bin/python tests/oracle/perplexity_conventions.py MODEL --data TEXT --window 64 gptq.json
 
-With --golden FILE it writes the loops' perplexities there instead (tests/goldens/eval).
+With --command lm-eval's figures are those that `lm_eval run` writes (of a text of one document). With --golden FILE it writes the loops' perplexities there instead (tests/goldens/eval).
 """
 import argparse
 import importlib.metadata
@@ -14,9 +14,11 @@ import json
 import math
 import pathlib
 import sys
+import tempfile
 
 import torch
 import transformers
+import lm_eval_shape
 from eval_parity import read_documents, read_tokens
 
 
@@ -81,6 +83,14 @@ def lm_eval(directory, files, window, bos):
             "bits_per_byte": bits_per_byte(list(zip(nats, size)))}
 
 
+def lm_eval_command(directory, files, window):
+    """What lm-eval's own command says of a text."""
+    (text,) = files
+    with tempfile.TemporaryDirectory() as folder:
+        figures = lm_eval_shape.run(directory.resolve(), text, pathlib.Path(folder), window)["results"]["TASK"]
+    return {name: figures[f"{name},none"] for name in TEXT_FIGURES}
+
+
 LOOPS = {"gptq": gptq, "hf-strided": hf_strided, "llama.cpp": llama_cpp}
 TEXT_FIGURES = ("word_perplexity", "byte_perplexity", "bits_per_byte")
 
@@ -92,6 +102,7 @@ def main():
     parser.add_argument("--data", nargs="+", type=pathlib.Path, required=True)
     parser.add_argument("--window", type=int, required=True)
     parser.add_argument("--no-bos", action="store_true")
+    parser.add_argument("--command", action="store_true")
     parser.add_argument("--golden", type=pathlib.Path)
     parser.add_argument("--tolerance", type=float, default=1e-3)
     arguments = parser.parse_intermixed_args()
@@ -102,6 +113,8 @@ def main():
         expected = {name: loop(model, ids, arguments.window) for name, loop in LOOPS.items()}
     of_text = lm_eval(arguments.model, arguments.data, arguments.window, not arguments.no_bos)
     expected["lm-eval"] = of_text["perplexity"]
+    if arguments.command:
+        of_text |= lm_eval_command(arguments.model, arguments.data, arguments.window)
     if arguments.golden:
         arguments.golden.write_text(json.dumps({
             "made_by": "tests/oracle/perplexity_conventions.py " + " ".join(sys.argv[1:]),
