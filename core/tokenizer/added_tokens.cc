@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <unordered_set>
 #include <utility>
 
 #include "core/base/error.h"
@@ -27,6 +28,7 @@ AddedToken read_token(const SortedJson& value, const std::string& where) {
 // The reference does not read the id: it takes the piece of that text, or else counts on.
 std::vector<AddedToken> read_tokens(const Fields& file, const Pieces& pieces) {
   std::vector<AddedToken> tokens;
+  std::unordered_set<std::string> seen;
   if (!file.has("added_tokens")) return tokens;
   const std::string where = file.where() + ": added_tokens";
   std::int64_t next = pieces.count();
@@ -35,7 +37,7 @@ std::vector<AddedToken> read_tokens(const Fields& file, const Pieces& pieces) {
     if (token.content.empty()) continue;
     const auto piece = pieces.find(token.content);
     const std::int64_t expected = piece ? *piece : next;
-    const bool is_new = std::ranges::find(tokens, token.content, &AddedToken::content) == tokens.end();
+    const bool is_new = seen.insert(token.content).second;
     if (token.id != expected || !is_new)
       throw UserError({.where = where,
                        .what = is_new ? "\"" + token.content + "\" has an id that is not its own"
@@ -93,11 +95,6 @@ AddedTokens::AddedTokens(const Fields& file, const Pieces& pieces, const Normali
     : tokens_(read_tokens(file, pieces)),
       raw_(index_of(tokens_, false, normalizer)),
       normalized_(index_of(tokens_, true, normalizer)) {}
-
-const AddedToken* AddedTokens::find(Token id) const {
-  const auto found = std::ranges::find(tokens_, id, &AddedToken::id);
-  return found != tokens_.end() ? &*found : nullptr;
-}
 
 std::optional<Token> AddedTokens::find(std::string_view content) const {
   const auto found = std::ranges::find(tokens_, content, &AddedToken::content);

@@ -34,7 +34,6 @@ class AddedTokens {
   AddedTokens(const Fields& file, const Pieces& pieces, const Normalizer* normalizer);
 
   const std::vector<AddedToken>& all() const { return tokens_; }
-  const AddedToken* find(Token id) const;
   std::optional<Token> find(std::string_view content) const;
 
   // What is in a text, in order: a token, or text between tokens.

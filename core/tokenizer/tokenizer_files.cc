@@ -4,6 +4,7 @@
 #include <array>
 #include <map>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "core/base/error.h"
@@ -92,14 +93,13 @@ void add_tokens_beside(SortedJson& file, const Beside& beside) {
   SortedJson& tokens = file["added_tokens"];
   if (tokens.is_null()) tokens = SortedJson::array();
   if (!tokens.is_array()) return;  // refused by who reads it
-  std::vector<std::string> there;
+  std::unordered_set<std::string> there;
   for (const SortedJson& token : tokens)
     if (token.is_object() && token.contains("content") && token["content"].is_string())
-      there.push_back(token["content"].get<std::string>());
+      there.insert(token["content"].get<std::string>());
   for (auto& [id, token] : tokens_beside(beside)) {
     const auto content = token.find("content");
-    if (content == token.end() || !content->is_string() ||
-        std::ranges::find(there, content->get<std::string>()) == there.end())
+    if (content == token.end() || !content->is_string() || !there.contains(content->get<std::string>()))
       tokens.push_back(std::move(token));
   }
 }
