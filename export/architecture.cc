@@ -176,8 +176,9 @@ const Architecture& architecture_for(const family::ModelDirectory& model) {
     for (const Architecture& architecture : kArchitectures)
       supported.insert(supported.end(), architecture.families.begin(), architecture.families.end());
     throw UserError({.where = model.path.string(),
-                     .what = fmt::format("the {} family has no GGUF form that llama.cpp runs", family),
-                     .expected = "a model of one of the families " + list_some(supported, 20)});
+                     .what = fmt::format("regroup does not write the {} family as GGUF", family),
+                     .expected = "a model of one of the families " + list_some(supported, 20),
+                     .remedy = "llama.cpp's own converter may"});
   }
   if (const auto all = differences(*row, model); !all.empty())
     throw UserError({.where = model.path.string(),

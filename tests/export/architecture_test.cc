@@ -44,9 +44,9 @@ TEST(ExportArchitecture, SaysWhatAGraphDoesOtherwise) {
       {"llama-yarn_untruncated",
        "'llama' does not compute this model: it rounds the bounds of YaRN's blend to whole pairs"},
       {"opt-plain",
-       "the opt family has no GGUF form that llama.cpp runs: expected a model of one of the families "
-       "llama, qwen2, phi"},
-      {"olmoe-plain", "the olmoe family has no GGUF form that llama.cpp runs"},
+       "regroup does not write the opt family as GGUF: expected a model of one of the families llama, "
+       "qwen2, phi"},
+      {"olmoe-plain", "regroup does not write the olmoe family as GGUF"},
   };
   for (const auto& [name, clause] : expected) {
     const family::ModelDirectory model = golden(name);
