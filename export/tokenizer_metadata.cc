@@ -29,9 +29,10 @@ void require_known(const tokenizer::Vocabulary& vocabulary, const std::filesyste
                      .expected = "SentencePiece BPE (llama) or byte-level BPE (gpt2)",
                      .found = vocabulary.model == "t5" ? "a unigram model" : vocabulary.model});
   if (vocabulary.pre.empty())
-    throw UserError({.where = where.string(),
-                     .what = "llama.cpp does not know how this tokenizer cuts a text into words",
-                     .remedy = "Its ids would differ from the ones that the model was trained on"});
+    throw UserError(
+        {.where = where.string(),
+         .what = "regroup has no llama.cpp name for how this tokenizer cuts a text into words",
+         .remedy = "Under another name its ids would differ from the ones that the model was trained on"});
 }
 
 // One piece for each id, no two alike: llama.cpp aborts where two are.

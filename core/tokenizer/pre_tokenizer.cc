@@ -55,6 +55,13 @@ void replace_words(Words& text, Cut cut) {
   text.words = std::move(parts);
 }
 
+// Line ends as escapes: files have either.
+std::string spelled_out(std::string_view pattern) {
+  std::string text;
+  for (const char c : pattern) c == '\r' ? text += "\\r" : c == '\n' ? text += "\\n" : text += c;
+  return text;
+}
+
 class SplitStep : public Step {
  public:
   SplitStep(Pattern pattern, Behavior behavior, bool inverted)
@@ -79,7 +86,7 @@ class SplitStep : public Step {
   }
 
   std::string signature() const override {
-    return pattern_.regex() && gives_matches() ? pattern_.regex()->pattern() : "";
+    return pattern_.regex() && gives_matches() ? spelled_out(pattern_.regex()->pattern()) : "";
   }
 
  private:
@@ -259,6 +266,12 @@ const std::vector<GgmlName>& ggml_names() {
       {"falcon",
        {"punctuation contiguous", kGpt2Pattern, "letters", "digits contiguous", kThreeDigitsPattern}},
       {"bloom", {kBloomPattern}},
+      {"deepseek-coder",
+       {kDeepSeekLines, kDeepSeekCoderLetters, kDeepSeekCoderPunctuation, kDeepSeekEastAsian,
+        "digits isolated"}},
+      {"deepseek-llm",
+       {kDeepSeekLines, kDeepSeekLetters, kDeepSeekPunctuation, kDeepSeekEnd, kDeepSeekEastAsian,
+        "digits isolated"}},
   };
   return names;
 }

@@ -286,8 +286,8 @@ TEST(ExportArchitecture, NamesWhatItCannotDo) {
   model.path = "somewhere";
   model.family = &stranger;
   EXPECT_CONTAINS(user_error_of([&] { architecture_for(model); }),
-                  "somewhere: the stranger family has no GGUF form that llama.cpp runs: expected a model of "
-                  "one of the families llama");
+                  "somewhere: regroup does not write the stranger family as GGUF: expected a model of one of "
+                  "the families llama");
 }
 
 tokenizer::Vocabulary vocabulary() {
@@ -372,7 +372,7 @@ TEST(ExportTokenizer, RefusesWhatLlamaCppDoesNotFollow) {
   tokenizer::Vocabulary unnamed = vocabulary();
   unnamed.pre = "";
   EXPECT_CONTAINS(user_error_of([&] { tokenizer_metadata(unnamed, 4, "there"); }),
-                  "llama.cpp does not know how this tokenizer cuts a text into words");
+                  "regroup has no llama.cpp name for how this tokenizer cuts a text into words");
 }
 
 }  // namespace

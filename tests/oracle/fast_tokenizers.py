@@ -31,6 +31,11 @@ REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 QWEN2 = CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}" + REST
 LLAMA3 = CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}" + REST
 BLOOM = " ?[^(\\s|[.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c])]+"
+EAST_ASIAN = "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+"
+DEEPSEEK_LETTERS = (r"\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-"
+                    r"ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ"
+                    r"-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+")
+DEEPSEEK_PUNCTUATION = r"\s?[!-/:-~！-／：-～‘-‟　-。]+"
 
 TEXTS = [text for text in HOSTILE if len(text) < 120] + [
     "a" * 60 + " " + "ab" * 40, "can't CAN'T I'LL we'Ve 'S 's '\u017f \u017f K it's'",
@@ -201,8 +206,9 @@ def small_tokenizers():
     yield "command_r", over_bytes(sequence(pre_tokenizers.Digits(True), byte_level()), nfc, [("<BOS_TOKEN>", True, {})],
                                   lambda id: template("<BOS_TOKEN>", id))
     yield "deepseek_coder", over_bytes(sequence(split(r"[\r\n]"), split(r"\s?\p{L}+"), split(r"\s?\p{P}+"),
-                                                split("[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+"),
-                                                pre_tokenizers.Digits(True), byte_level(False, False)))
+                                                split(EAST_ASIAN), pre_tokenizers.Digits(True), byte_level(False, False)))
+    yield "deepseek_llm", over_bytes(sequence(split("[\r\n]"), split(DEEPSEEK_LETTERS), split(DEEPSEEK_PUNCTUATION), split(r"\s+$"),
+                                              split(EAST_ASIAN), pre_tokenizers.Digits(True), byte_level(False, False)))
     yield "added", over_bytes(byte_level(), normalizers.NFKC(), [
         ("<foo>", False, {"lstrip": True, "normalized": False}), ("red", False, {"single_word": True}),
         ("<pad>", False, {"rstrip": True}), END, ("\u212b", False, {}), *SPACES])

@@ -161,6 +161,8 @@ TEST(FastTokenizer, TellsItsWholeVocabulary) {
   EXPECT_EQ(pre("bloom.json"), "bloom");
   EXPECT_EQ(pre("falcon.json"), "falcon");
   EXPECT_EQ(pre("command_r.json"), "command-r");
+  EXPECT_EQ(pre("deepseek_coder.json"), "deepseek-coder");
+  EXPECT_EQ(pre("deepseek_llm.json"), "deepseek-llm") << "its line ends stand in the pattern as they are";
   EXPECT_EQ(pre("gpt_prefix.json"), "") << "llama.cpp puts no space before a text";
   EXPECT_EQ(pre("llama.json"), "default");
 
@@ -228,6 +230,26 @@ TEST(OpenTokenizer, TakesTheNamesAndTheConventionOfTheConfiguration) {
                              "eos_token": "<|eot|>"})");
   EXPECT_EQ(more->end_of_sequence(), 461);
   EXPECT_EQ(more->vocab_size(), 462);
+}
+
+// As many as there are names for images, places or users; half of them in the file, half beside it.
+TEST(OpenTokenizer, TakesManyAddedTokensInItsStride) {
+  constexpr int kTokens = 100'000;
+  const testing::TempDir temporary;
+  Json file = read_json(kFast / "olmo2.json");
+  SortedJson beside = SortedJson::object();
+  const int first = open_tokenizer(kFast / "olmo2.json")->vocab_size();
+  for (int i = 0; i < kTokens; ++i) {
+    const std::string content = "<|place " + std::to_string(i) + "|>";
+    if (i < kTokens / 2) file["added_tokens"].push_back({{"id", first + i}, {"content", content}});
+    beside["added_tokens_decoder"][std::to_string(first + i)] = {{"content", content}};
+  }
+  write_text(temporary / "tokenizer.json", file.dump());
+  write_text(temporary / "tokenizer_config.json", beside.dump());
+  const auto before = std::chrono::steady_clock::now();
+  EXPECT_EQ(open_tokenizer(temporary.path())->vocab_size(), first + kTokens);
+  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - before;
+  EXPECT_LT(taken.count(), 10);
 }
 
 // Ids by tokenizers 0.23.3.
