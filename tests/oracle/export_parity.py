@@ -11,7 +11,10 @@ beyond 0.1% of perplexity (fp32).
    llama-perplexity's own figure.
 3. The tokenizers of tests/goldens/tokenizer/fast that llama.cpp has a name for: ids by llama-tokenize against Hugging Face's.
 4. Every type: Q8_0 equals what the `gguf` package makes of the same numbers, to the bit.
---page writes what was measured of the checkpoints (1) into a page of Markdown, below its heading "## Measured"; only over all of them.
+5. A random model of every architecture with a tokenizer that knows text: what llama-perplexity prints of it against
+   `regroup eval --convention llama.cpp`.
+--page writes what was measured into a page of Markdown, below its headings "## Measured" (1; only over all checkpoints) and
+"## What llama-perplexity prints" (5).
 llama_cpp.py says how to get LLAMA_CPP.
 """
 import argparse
@@ -39,6 +42,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
+import hf_families
 from llama_cpp import LlamaCpp
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -47,6 +51,10 @@ GOLDENS = [ROOT / "tests/goldens" / name for name in ("families", "llama")]
 TOKENIZER = ROOT / "tests/goldens/export"
 FAST_TOKENIZERS = ROOT / "tests/goldens/tokenizer/fast"
 TOLERANCE = 1e-3
+# A family of every architecture, and which of FAST_TOKENIZERS its model has: one over bytes, or one over characters.
+PRINTED = dict.fromkeys(("qwen2", "phi", "stablelm", "olmo", "olmo2", "cohere", "gpt2", "gpt_bigcode", "gpt_neox", "bloom", "mpt", "starcoder2"),
+                        "olmo2") | dict.fromkeys(("llama", "phi3", "gemma"), "llama")
+WINDOW = 256  # llama.cpp's shortest
 # Where llama.cpp's tokenizers are known to do otherwise (docs/export.md).
 TOLD = {"added": "it finds tokens inside words that are to stand alone",
         "no_fallback": "it has bytes for characters that are no piece, where there is no byte fallback"}
@@ -56,6 +64,7 @@ Near = collections.namedtuple("Near", "sign name beyond")
 NEAR = [Near("GELU", "tanh GELU", False), Near("looks back", "no sliding window", True), Near("length", "no dynamic NTK", True),
         Near("factors", "longrope's long factors", True), Near("bfloat16", "ALiBi not rounded", False)]
 Result = collections.namedtuple("Result", "architecture converted ratio distance near good")
+Printed = collections.namedtuple("Printed", "architecture tokens ours theirs good")
 
 
 def nats(logits_BTV, ids_BT):
@@ -66,7 +75,7 @@ def nats(logits_BTV, ids_BT):
 class Parity:
     def __init__(self, arguments):
         self.build, self.llama_cpp = arguments.build, LlamaCpp(arguments.llama_cpp)
-        self.failures, self.refused, self.results = 0, 0, []
+        self.failures, self.refused, self.results, self.printed = 0, 0, [], []
 
     def run(self, *words, may_fail=False):
         result = subprocess.run([self.build / "regroup", *map(str, words), "--quiet"], capture_output=True, text=True)
@@ -175,6 +184,27 @@ class Parity:
             parts.append(torch.nn.functional.cross_entropy(logits[window // 2:-1], row[0, window // 2 + 1:], reduction="none"))
         return torch.cat(parts).mean().exp().item()
 
+    def perplexity(self, family, tokenizer, text):
+        name, base, _ = hf_families.FAMILIES[family]
+        cls, file = getattr(transformers, name), FAST_TOKENIZERS / f"{tokenizer}.json"
+        sizes = {"vocab_size": tokenizers.Tokenizer.from_file(str(file)).get_vocab_size()}
+        sizes |= {key: WINDOW for key in ("max_position_embeddings", "n_positions", "max_seq_len") if key in base}
+        with tempfile.TemporaryDirectory() as scratch:
+            source, text_file, report = (pathlib.Path(scratch) / part for part in ("source", "text.txt", "report.json"))
+            hf_families.write_checkpoint(source, family, None, 0, cls, base | sizes, {})
+            shutil.copyfile(file, source / "tokenizer.json")
+            text_file.write_text(text)
+            exported = self.export(source, scratch)
+            self.run("eval", source, "--data", text_file, "--convention", "llama.cpp", "--window", WINDOW, "--dtype", "fp32", "--json", report)
+            found = json.loads(report.read_text())
+            theirs = self.llama_cpp.perplexity(exported, text_file, WINDOW)
+            architecture = json.loads(pathlib.Path(f"{exported}.json").read_text())["architecture"]
+        ours = found["models"][0]["perplexity"]["value"]
+        row = Printed(architecture, found["data"]["scored_tokens"], ours, theirs, abs(theirs / ours - 1) < TOLERANCE)
+        self.say(f"perplexity {family}", row.good, f"{architecture}: llama-perplexity prints {theirs:.4f}, regroup eval {ours:.4f}: "
+                                                   f"{theirs / ours - 1:+.1e} over {row.tokens} tokens")
+        self.printed.append(row)
+
     def tokenizer(self, file, text):
         theirs = tokenizers.Tokenizer.from_file(str(file))
         with tempfile.TemporaryDirectory() as scratch:
@@ -251,37 +281,69 @@ def section(parity, revision, seconds):
                           names=" | ".join(row.name for row in nears))
 
 
+PRINTED_SECTION = """## What llama-perplexity prints
+
+{measured}
+
+    python tests/oracle/export_parity.py LLAMA_CPP perplexity --page docs/export.md --revision REVISION
+
+| architecture | tokens scored | `llama-perplexity` | `regroup eval` | relative difference |
+|---|---|---|---|---|
+{rows}"""
+PRINTED_MEASURED = """A random model of every architecture with a small tokenizer, over bytes or (llama, phi3, gemma) over characters, exported in fp32: what
+llama-perplexity ({revision}, cache in fp32) prints of {characters} characters of an English book in windows of {window} tokens, beside
+`regroup eval --convention llama.cpp` on the checkpoint. {within} of {count} are within 0.1%; those beyond 1e-6 compute GELU, which llama.cpp
+looks up. On {date}:"""
+
+
+def printed_section(parity, revision, characters):
+    rows = "".join(f"| `{row.architecture}` | {row.tokens:,} | {row.theirs:.4f} | {row.ours:.4f} | {row.theirs / row.ours - 1:+.1e} |\n"
+                   for row in parity.printed)
+    measured = PRINTED_MEASURED.format(revision=revision, characters=f"{characters:,}", window=WINDOW, count=len(parity.printed),
+                                       within=sum(row.good for row in parity.printed), date=datetime.date.today())
+    return PRINTED_SECTION.format(measured=textwrap.fill(" ".join(measured.split()), 140), rows=rows)
+
+
+def put(page, section):
+    """In the place of the section of that heading."""
+    heading = section.splitlines()[0]
+    page.write_text(re.sub(rf"{heading}\n.*?(?=\n## |\Z)", lambda _: section, page.read_text(), flags=re.DOTALL))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("llama_cpp", type=pathlib.Path)
-    parser.add_argument("names", nargs="*", help="checkpoints of tests/goldens, shared, tokenizers, types (default: all)")
+    parser.add_argument("names", nargs="*", help="checkpoints of tests/goldens, shared, tokenizers, types, perplexity (default: all)")
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
-    parser.add_argument("--page", type=pathlib.Path, help="write what was measured of the checkpoints below its heading '## Measured'")
+    parser.add_argument("--page", type=pathlib.Path, help="write what was measured below its headings")
     parser.add_argument("--revision", default="of an unknown revision", help="what the page calls llama.cpp's revision")
     arguments = parser.parse_intermixed_args()
     parity, start = Parity(arguments), time.time()
     goldens = sorted(path.parent for folder in GOLDENS for path in folder.glob("*/config.json"))
-    if arguments.page and not {golden.name for golden in goldens} <= set(arguments.names or [golden.name for golden in goldens]):
-        parser.error("--page is over all checkpoints")
-    names = arguments.names or [*(golden.name for golden in goldens), "shared", "tokenizers", "types"]
+    names = arguments.names or [*(golden.name for golden in goldens), "shared", "tokenizers", "types", "perplexity"]
+    all_goldens = {golden.name for golden in goldens} <= set(names)
+    if arguments.page and not all_goldens and "perplexity" not in names:
+        parser.error("--page is over all checkpoints, or perplexity")
+    text = (SHARED / "data/corpora/books_valid.txt").read_text().split("<|endoftext|>")[1].strip("\r\n")[:60000]
     for golden in goldens:
         if golden.name in names:
             parity.family(golden)
-    if arguments.page:
-        text = section(parity, arguments.revision, time.time() - start)
-        page = re.sub(r"## Measured\n.*?(?=\n## |\Z)", lambda _: text, arguments.page.read_text(), flags=re.DOTALL)
-        arguments.page.write_text(page)
+    if arguments.page and all_goldens:
+        put(arguments.page, section(parity, arguments.revision, time.time() - start))
     if "shared" in names:
-        text = (SHARED / "data/corpora/books_valid.txt").read_text().split("<|endoftext|>")[1].strip("\r\n")[:60000]
         parity.trained("books-mha", text, 512)
         parity.trained("kjv-mha", text[:20000], 256)
     if "tokenizers" in names:
-        text = (SHARED / "data/corpora/books_valid.txt").read_text().split("<|endoftext|>")[1].strip("\r\n")[:60000]
         for file in sorted(FAST_TOKENIZERS.glob("*.json")):
             if "added_tokens" in json.loads(file.read_text()):
                 parity.tokenizer(file, text)
     if "types" in names:
         parity.types(SHARED / "models/books-mha")
+    if "perplexity" in names:
+        for family, tokenizer in PRINTED.items():
+            parity.perplexity(family, tokenizer, text[:20000])
+        if arguments.page:
+            put(arguments.page, printed_section(parity, arguments.revision, 20000))
     sys.exit(parity.failures > 0)
 
 
