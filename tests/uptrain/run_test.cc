@@ -61,11 +61,12 @@ TEST(TrainingRun, TheModelMayBeThatOfTheBestStep) {
   ASSERT_EQ(ran.code, 0) << ran.err;
   std::int64_t best = 0;
   double least = 1e9;
-  for (const Json& line : metrics_of(folder / "out"))
-    if (line.contains("validation_loss") && line["validation_loss"] < least) {
-      least = line["validation_loss"];
-      best = line["step"];
-    }
+  for (const Json& line : metrics_of(folder / "out")) {
+    const double loss = line.value("validation_loss", least);
+    if (loss >= least) continue;
+    least = loss;
+    best = line["step"].get<std::int64_t>();
+  }
   ASSERT_LT(best, 24) << "this rate is too low";
   EXPECT_EQ(read_json(folder / "out/regroup.json")["model_of_step"], best);
   EXPECT_EQ(read_json(folder / "out/training_record.json")["uptraining_tokens"], best * 128);
