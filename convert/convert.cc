@@ -16,6 +16,7 @@
 #include "core/base/units.h"
 #include "core/checkpoint/carry.h"
 #include "core/checkpoint/output.h"
+#include "core/model/tied_copy.h"
 #include "core/tokenizer/tokenizer.h"
 
 namespace regroup::convert {
@@ -186,6 +187,7 @@ std::string convert(const ConvertOptions& asked, const Json& resolved) {
   const MergeRecipe recipe = make_recipe(model, plan, options.seed);
   require_options_used(options, plan);
   require_another_place(options, recipe);
+  model::check_tied_copy(model);
   checkpoint::OutputDirectory output(options.output, options.overwrite);
   output.require_space(written_bytes(model, plan));
   options.calibration.scratch = output.partial();

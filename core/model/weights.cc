@@ -6,6 +6,7 @@
 #include "core/base/error.h"
 #include "core/base/progress.h"
 #include "core/model/stored.h"
+#include "core/model/tied_copy.h"
 
 namespace regroup::model {
 namespace {
@@ -13,19 +14,6 @@ namespace {
 using family::ModelDirectory;
 using family::ModelTensor;
 using family::Part;
-
-// HF ties only what is equal; a copy that says something else is a contradiction that engines resolve
-// differently.
-void check_tied_copy(const ModelDirectory& model, const ModelTensor& copy) {
-  const ModelTensor* embedding = model.find(Part::kTokenEmbedding);
-  check(embedding != nullptr, "open_model() demands the embedding");
-  const at::Tensor one = read_stored(model, *embedding), other = read_stored(model, copy);
-  const at::ScalarType common = at::promote_types(one.scalar_type(), other.scalar_type());
-  if (!at::equal(one.to(common), other.to(common)))
-    refuse_stored(model, copy,
-                  "differs from the embedding although config.json ties the two (tie_word_embeddings)",
-                  "Set tie_word_embeddings to false if the head is its own");
-}
 
 // How many a layer has of what is stored one by one.
 std::int64_t items(const family::ModelConfig& config, Part part) {
@@ -38,7 +26,7 @@ void load(const ModelDirectory& model, const ModelTensor& tensor, at::ScalarType
           Weights& weights) {
   if (tensor.part == Part::kUnused) return;
   if (tensor.part == Part::kLmHead && model.config.tied_embeddings) {
-    check_tied_copy(model, tensor);
+    check_tied_copy(model);
     return;
   }
   for_parts(tensor, model.config, read_values(model, tensor, dtype),
