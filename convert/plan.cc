@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "convert/attention_layer.h"
 #include "convert/merge_method.h"
@@ -192,6 +193,19 @@ std::vector<PlannedShard> moved_shards(const ModelDirectory& model, const Plan& 
   return shards;
 }
 
+// A model that moves is stored as one type, whatever its source mixes. Empty where that rounds nothing, or
+// was asked for.
+std::string rounded_types(const ModelDirectory& model, const Plan& plan) {
+  std::set<std::string> types;
+  for (const ModelTensor& tensor : model.tensors)
+    if (tensor.part != family::Part::kUnused)
+      types.emplace(checkpoint::dtype_name(tensor.stored.info->dtype));
+  if (!plan.target.home || plan.options.dtype || types.size() == 1) return "";
+  return fmt::format(
+      "the source's weights are {}, all of the result's {}: --dtype fp32 keeps the longer ones",
+      list_some(std::vector<std::string>(types.begin(), types.end())), checkpoint::dtype_name(model.dtype()));
+}
+
 // What is written must be the model that was asked for to whoever reads it.
 void require_read_again(const Plan& plan) {
   const std::string where = "config.json of the result";
@@ -322,6 +336,7 @@ std::string plan_text(const ModelDirectory& model, const Plan& plan) {
   line("written as", target_line(plan));
   if (plan.merges)
     for (const std::string& limit : family::merge_limits(model.config)) line("note", limit);
+  if (const std::string types = rounded_types(model, plan); !types.empty()) line("note", types);
   line("tensors", plan.target.home ? fmt::format("{} made anew as {}", plan.count(Action::kMove),
                                                  checkpoint::dtype_name(stored))
                                    : fmt::format("{} merged, {} converted to {}, {} copied byte for byte",
