@@ -2,7 +2,7 @@
 // those of MptConfig in HF transformers 5.23; fewer key/value heads stand in attn_config.kv_n_heads, where
 // vLLM and llama.cpp's converter read them. HF ignores that key, and refuses the file for its shapes.
 // llm-foundry wants "grouped_query_attention" as attn_type besides, which HF's MptConfig, and vLLM that reads
-// files by it, refuses: attn_type stays as it is.
+// files by it, refuses: attn_type is left at, or put back to, what those know.
 #include <fmt/format.h>
 
 #include <array>
@@ -71,7 +71,9 @@ ModelConfig read_config(const Json& json, const std::string& where) {
 
 Json with_kv_heads(const Json& config, std::int64_t kv_heads) {
   Json changed = config;
-  changed["attn_config"]["kv_n_heads"] = kv_heads;
+  Json& attention = changed["attn_config"];
+  attention["kv_n_heads"] = kv_heads;
+  if (attention.contains("attn_type")) attention["attn_type"] = "multihead_attention";
   return changed;
 }
 

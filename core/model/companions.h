@@ -12,9 +12,9 @@ struct Companion {
   std::filesystem::path from, name;  // its name in the result
 };
 
-// Of a directory: checkpoint::carried_files(). Of a model that is one file: its tokenizer, as
-// tokenizer.model; where none is beside it none, with a warning. UserError if the one there cannot be this
-// model's.
+// Of a directory: checkpoint::carried_files(), but for code that its configuration named and the result's
+// does not (auto_map). Of a model that is one file: its tokenizer, as tokenizer.model; where none is beside
+// it none, with a warning. UserError if the one there cannot be this model's.
 std::vector<Companion> companions(const family::ModelDirectory& model);
 
 }  // namespace regroup::model

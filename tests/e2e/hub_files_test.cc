@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "tests/support/hub_files.h"
 #include "tests/support/program.h"
@@ -77,6 +79,75 @@ TEST(HubFiles, AreConvertedAsFreshlySavedOnesAre) {
     EXPECT_FALSE(expected.empty());
     EXPECT_EQ(converted(folder / "hub", folder / "hub-out", fewer), expected);
   }
+}
+
+// A model of a golden with what `change` makes of its tensors.
+fs::path changed(const std::string& golden, const fs::path& folder,
+                 const std::function<void(FileTensors&)>& change) {
+  const ModelDirectory model = family::open_model(kGoldens / golden);
+  FileTensors tensors = testing::tensors_of(model);
+  change(tensors);
+  testing::write_model(folder, model.config_json, tensors);
+  return folder;
+}
+
+// By a method that looks at no embedding, too.
+TEST(HubFiles, WhoseTiedHeadIsAnotherAreRefused) {
+  const testing::TempDir folder;
+  const auto source = [&](const char* name, char first_byte) {
+    return changed("gpt2-plain", folder / name, [&](FileTensors& tensors) {
+      testing::FileTensor& head = tensors["lm_head.weight"] = tensors.at("transformer.wte.weight");
+      head.bytes[0] = static_cast<char>(head.bytes[0] ^ first_byte);
+    });
+  };
+  const auto ran = [&](const fs::path& model) {
+    return testing::run_program(
+        {"convert", model, folder / "out", "--kv-heads", "2", "--method", "mean", "--quiet"});
+  };
+  EXPECT_EQ(ran(source("same", 0)).code, 0);
+  fs::remove_all(folder / "out");
+  const testing::Ran other = ran(source("other", 1));
+  EXPECT_EQ(other.code, 2);
+  EXPECT_NE(other.err.find("'lm_head.weight' differs from the embedding"), std::string::npos) << other.err;
+  EXPECT_FALSE(fs::exists(folder / "out"));
+}
+
+TEST(HubFiles, OfSeveralTypesThatMoveAreSaidToBecomeOne) {
+  const testing::TempDir folder;
+  const fs::path source = changed("gpt_neox-plain", folder / "mixed", [](FileTensors& tensors) {
+    for (auto& [name, tensor] : tensors)
+      if (name.find("layernorm") != std::string::npos) tensor = testing::as_dtype(tensor, "F32");
+  });
+  const auto plan = [&](const fs::path& model, const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"convert", model, folder / "out", "--kv-heads", "2", "--plan"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return testing::run_program(arguments).out;
+  };
+  const std::string note = "the source's weights are BF16, F32, all of the result's BF16: --dtype fp32";
+  EXPECT_NE(plan(source, {}).find(note), std::string::npos) << plan(source, {});
+  EXPECT_EQ(plan(source, {"--dtype", "fp32"}).find("all of the result's"), std::string::npos);
+  EXPECT_EQ(plan(kGoldens / "gpt_neox-plain", {}).find("all of the result's"), std::string::npos);
+}
+
+// Nothing of the result names it.
+TEST(HubFiles, LeaveCodeOfTheirOwnBehind) {
+  const testing::TempDir folder;
+  const ModelDirectory model = family::open_model(kGoldens / "llama-yarn");
+  Json config = model.config_json;
+  config["auto_map"] = {{"AutoModelForCausalLM", "modeling.Theirs"}};
+  testing::write_model(folder / "source", config, testing::tensors_of(model));
+  write_text(folder / "source/modeling.py", "class Theirs: pass");
+  const auto carries_code = [&](const char* out) {
+    EXPECT_EQ(testing::run_program({"convert", folder / "source", folder / out, "--kv-heads", "2",
+                                    "--weights-only", "--quiet"})
+                  .code,
+              0);
+    return fs::exists(folder / out / "modeling.py");
+  };
+  EXPECT_FALSE(carries_code("model's"));
+  write_text(folder / "source/tokenizer_config.json",
+             R"({"auto_map": {"AutoTokenizer": "modeling.Theirs"}})");
+  EXPECT_TRUE(carries_code("tokenizer's"));
 }
 
 }  // namespace

@@ -99,7 +99,7 @@ TEST(Registry, NoEngineLoadsANameOfOurOwn) {
 }
 
 // HF's MptConfig, by which vLLM reads the file, knows no third type of attention.
-TEST(Registry, MptKeepsItsTypeOfAttention) {
+TEST(Registry, MptIsWrittenWithATypeOfAttentionThatIsKnown) {
   const Family& mpt = family_named("mpt");
   Json json = Json::parse(mpt.examples[0].config);
   json["attn_config"] = {{"attn_type", "multihead_attention"}, {"alibi", true}};
@@ -108,7 +108,10 @@ TEST(Registry, MptKeepsItsTypeOfAttention) {
             Json({{"attn_type", "multihead_attention"}, {"alibi", true}, {"kv_n_heads", 4}}));
   EXPECT_EQ(target.loaded_by, (std::vector<std::string>{"vLLM", "llama.cpp"}));
   json["attn_config"] = {{"attn_type", "grouped_query_attention"}, {"kv_n_heads", 8}};
-  EXPECT_EQ(mpt.read_config(json, "llm-foundry's").kv_heads, 8);
+  const ModelConfig grouped = mpt.read_config(json, "llm-foundry's");
+  EXPECT_EQ(grouped.kv_heads, 8);
+  EXPECT_EQ(choose_target(mpt, json, grouped, 4).config["attn_config"],
+            Json({{"attn_type", "multihead_attention"}, {"kv_n_heads", 4}}));
 }
 
 TEST(Registry, TargetsThatCannotBeAreRefusedWithTheReason) {
