@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares us with a live HF transformers over every family: random checkpoints of random shapes in all variations of hf_families.py,
+"""Compares us with a live HF transformers over every family: random checkpoints of random sizes in all variations of hf_families.py,
 our logits of the source, then conversions to every smaller number of key/value heads, loaded back by HF where a class of HF's holds
 them (moved ones among them) and compared with our logits of the same files. Prints a line each; exit code 1 beyond 1e-4. --page writes
 what was measured as a page of Markdown.
@@ -14,6 +14,7 @@ import datetime
 import json
 import os
 import pathlib
+import random
 import shutil
 import subprocess
 import sys
@@ -57,12 +58,14 @@ def compare(build, family, kind, name, checkpoint, ids_BT, scratch):
 
 
 def sweep(build, family, variation, seed):
-    results = []
+    results, rng = [], random.Random(seed)
+    cls, settings, hub = hf_families.config_of(family, variation)
+    settings = hf_families.drawn(rng, family, settings)
     with tempfile.TemporaryDirectory() as name:
         scratch = pathlib.Path(name)
         source = scratch / "source"
-        hf_families.write_checkpoint(source, family, variation, seed)
-        ids_BT = hf_families.ids(seed)
+        hf_families.write_checkpoint(source, family, variation, seed, cls, settings, hub)
+        ids_BT = hf_families.ids(seed, count=rng.choice((6, 12, 17, 31)), vocabulary=settings["vocab_size"])
         results.append(compare(build, family, "source", f"{family}-{variation}", source, ids_BT, scratch))
         described = json.loads(subprocess.run([build / "regroup", "inspect", source, "--json"], check=True, capture_output=True,
                                               text=True).stdout)
@@ -124,7 +127,7 @@ def same_function(build, family, name, source, kv_heads, target, ids_BT, scratch
     return [result]
 
 
-MEASURED = """Our logits beside those of HF transformers {transformers} (torch {torch}, fp32, on a CPU), of random checkpoints in {done}
+MEASURED = """Our logits beside those of HF transformers {transformers} (torch {torch}, fp32, on a CPU), of random checkpoints of random sizes in {done}
 variations of configuration and files in `tests/oracle/hf_families.py` (all of them are goldens of the test suite, with the same bound): the largest absolute difference, for the source as it is, for its conversions to
 every smaller number of key/value heads that a class of HF's holds, loaded back by that class, and for those that moved to another
 architecture, with how many comparisons that is. The last column is HF against itself: a source beside the same model moved to another architecture with as many heads

@@ -135,6 +135,40 @@ def config_of(family, variation):
     return getattr(transformers, name), {**base, **changes}, hub
 
 
+def drawn(rng, family, settings):
+    """The same variation in other sizes: layers, heads (3, 6 and 12 among them) and their width, the share of it that is turned, feed-forward and
+    vocabulary; windows, original positions and lengths of pre-training stay short."""
+    def key_of(*names):
+        return next((name for name in names if name in settings), None)
+
+    settings, before = dict(settings), settings
+    heads_key, kv_key = key_of("num_attention_heads", "n_head", "n_heads", "num_heads"), key_of("num_key_value_heads", "num_kv_heads")
+    hidden_key, layers_key = key_of("hidden_size", "n_embd", "d_model"), key_of("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+    kv_heads = before.get(kv_key, before[heads_key])
+    group = 1 if kv_heads == 1 else before[heads_key] // kv_heads
+    heads = rng.choice([count for count in (2, 3, 4, 6, 8, 12) if count % group == 0 and (family != "codegen" or count % 4 == 0)])
+    head_dim = rng.choice((4, 8, 12))
+    settings |= {heads_key: heads, hidden_key: heads * head_dim, "vocab_size": rng.choice((19, 24, 40, 53))}
+    settings |= {kv_key: 1 if kv_heads == 1 else heads // group} if kv_key else {}
+    settings |= {"head_dim": head_dim, hidden_key: heads * rng.choice((4, 6, 10))} if "head_dim" in before else {}
+    settings |= {"word_embed_proj_dim": settings[hidden_key]} if family == "opt" else {}
+    settings |= {key: rng.choice((12, 20, 36)) for key in ("intermediate_size", "ffn_dim", "n_inner", "ffn_hidden_size", "moe_intermediate_size",
+                                                           "shared_expert_intermediate_size") if key in before}
+    settings[layers_key] = rng.choice((2, 4) if family == "gpt_neo" else (2, 3))
+    if family == "gpt_neo":
+        settings["attention_types"] = [[before["attention_types"][0][0], settings[layers_key] // 2]]
+    if "rotary_dim" in before:
+        whole = before["rotary_dim"] == before[hidden_key] // before[heads_key]
+        settings["rotary_dim"] = head_dim if whole else rng.choice(range(2, head_dim, 2))
+    if (share := key_of("partial_rotary_factor", "rotary_pct")) and before[share] < 1:
+        settings[share] = rng.choice([part for part in (0.25, 0.5) if head_dim * part % 2 == 0])
+    rope = before.get("rope_parameters", {})
+    if "short_factor" in rope:
+        settings["rope_parameters"] = {**rope, **{key: [rng.uniform(*bounds) for _ in range(head_dim // 2)]
+                                                  for key, bounds in (("short_factor", (1, 1.5)), ("long_factor", (2, 5)))}}
+    return settings
+
+
 def random_model(cls, settings, seed):
     """Weights large enough for every part to show in the logits; HF's initialization hides biases and norms."""
     torch.manual_seed(seed)
