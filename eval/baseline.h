@@ -20,8 +20,8 @@ class Baseline {
   // UserError unless it is what `regroup eval --json` writes, format version 2 or later.
   explicit Baseline(const std::filesystem::path& path);
 
-  // UserError naming everything that differs and must not: the text, how it became tokens, which of them are
-  // scored and in which windows, and the source. `source` has its hashes.
+  // UserError naming everything that differs and must not: of a text, how it became tokens, which of them are
+  // scored and in which windows; the examples of tasks that both have; the source. `source` has its hashes.
   void require_comparable(const Result& measurement, const ModelFacts& source) const;
 
   // UserError listing the names there are unless it has a model of this one.
@@ -37,12 +37,23 @@ class Baseline {
   std::optional<Change> change_of(std::string_view name, const Scores& scores, const Figure& difference,
                                   const Clusters& clusters) const;
 
+  // What this model got right of a task by the accuracy that gates look at; empty if either was not there.
+  // `right` is empty where the --per-example file is gone.
+  struct TaskThen {
+    Figure share;
+    std::vector<bool> right;
+  };
+  std::optional<TaskThen> task(std::string_view model_name, std::string_view task_name) const;
+
   BaselineFacts facts() const;
 
  private:
   void require_figures() const;  // a Json::exception for what lacks
   const Json* model(std::string_view name) const;
+  // Where a file that the earlier run wrote may be: under the name it was given, or beside its report.
+  std::vector<std::filesystem::path> written(const char* option) const;
   std::vector<double> nats_of(std::string_view name, std::size_t tokens) const;
+  std::vector<bool> right_answers(std::string_view model_name, std::string_view task_name) const;
 
   std::filesystem::path path_;
   Json json_;

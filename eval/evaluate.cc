@@ -87,7 +87,6 @@ void check_subjects(const Options& options) {
             kind.of_tasks() ? "--tasks" : "--data");
   require(!options.per_token.empty(), data, "--per-token", "--data");
   require(!options.per_example.empty(), tasks, "--per-example", "--tasks");
-  require(!options.baseline.empty(), data, "--baseline", "--data");
   const Options unset;
   require(options.data_format != unset.data_format, data, "--data-format", "--data");
   require(options.convention != unset.convention, data, "--convention", "--data");
@@ -347,7 +346,7 @@ Result evaluate(const Options& options) {
   if (!all.text.empty()) compare_texts(options, inputs, all.text, baseline, result);
   std::string example_lines;
   if (!all.outcomes.empty()) {
-    compare_tasks(inputs.tasks, all.outcomes, result);
+    compare_tasks(inputs.tasks, all.outcomes, result, baseline ? &*baseline : nullptr);
     example_lines = per_example_lines(inputs.tasks, all.outcomes, result);
   }
   write_outputs(options, all.text, example_lines, result);

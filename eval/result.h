@@ -49,10 +49,17 @@ struct TaskAccuracy {
   double mcnemar_p = 1;                   // of the two being equally good, given these (task_compare.h)
 };
 
+// How the accuracy that gates look at has changed since an earlier run.
+struct TaskChange {
+  Figure share = {};    // of the examples: now less then
+  bool paired = false;  // example by example
+};
+
 struct TaskFigures {
   std::vector<TaskAccuracy> accuracies = {};    // the one that gates look at first
   std::optional<Figure> perplexity = {};        // of the right continuation, where there is but one
   std::optional<Figure> perplexity_ratio = {};  // to the source's
+  std::optional<TaskChange> since = {};         // empty without a baseline that has model and task
 };
 
 struct TaskFacts {

@@ -117,6 +117,26 @@ TaskFigures figures_of(const TaskData& task, std::span<const Outcome> outcomes,
   return figures;
 }
 
+// Paired where every example's answer is still there; else from the two shares, their errors taken as
+// independent.
+TaskChange change_since(const Baseline::TaskThen& then, const std::vector<bool>& right, const Figure& share,
+                        double confidence) {
+  if (then.right.size() == right.size()) {
+    TaskAccuracy change;
+    compare_accuracy(right, then.right, /*is_source=*/false, confidence, change);
+    return {.share = *change.difference, .paired = true};
+  }
+  const auto examples = std::ssize(right);
+  Measure measure{.estimate = {.mean = share.value - then.share.value,
+                               .clusters = examples,
+                               .observations = examples,
+                               .degrees = static_cast<double>(std::max<std::ptrdiff_t>(1, examples - 1))},
+                  .range = {-1, 1}};
+  if (share.error && then.share.error)
+    measure.estimate.standard_error = std::hypot(*share.error, *then.share.error);
+  return {.share = figure_of(measure, confidence)};
+}
+
 void decide_tasks(bool is_source, ModelResult& model, Result& result) {
   for (std::size_t t = 0; t < model.tasks.size(); ++t)
     for (const Gate& gate : result.gates) {
@@ -157,7 +177,8 @@ Estimate loss_estimate(std::int64_t worse, std::int64_t better, std::int64_t exa
   return estimate;
 }
 
-void compare_tasks(std::span<const TaskData> tasks, std::span<const TaskOutcomes> outcomes, Result& result) {
+void compare_tasks(std::span<const TaskData> tasks, std::span<const TaskOutcomes> outcomes, Result& result,
+                   const Baseline* baseline) {
   check(outcomes.size() == result.models.size(), "outcomes for each model");
   for (std::size_t m = 0; m < outcomes.size(); ++m) {
     ModelResult& model = result.models[m];
@@ -167,6 +188,10 @@ void compare_tasks(std::span<const TaskData> tasks, std::span<const TaskOutcomes
           figures_of(tasks[t], outcomes[m][t],
                      m == 0 ? std::span<const Outcome>() : std::span<const Outcome>(outcomes.front()[t]),
                      is_source, result.confidence));
+    for (std::size_t t = 0; m > 0 && baseline && t < tasks.size(); ++t)
+      if (const auto then = baseline->task(model.facts.name, tasks[t].task->name))
+        model.tasks[t].since = change_since(*then, right_answers(tasks[t], outcomes[m][t], 0),
+                                            model.tasks[t].accuracies.front().share, result.confidence);
     if (m > 0) decide_tasks(is_source, model, result);
   }
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/base/statistics.h"
+#include "eval/baseline.h"
 #include "eval/result.h"
 #include "eval/task.h"
 #include "eval/task_scores.h"
@@ -30,8 +31,10 @@ double mcnemar_p(std::int64_t worse, std::int64_t better);
 Estimate loss_estimate(std::int64_t worse, std::int64_t better, std::int64_t examples);
 
 // Fills `tasks` of every model of `result`, and after the decisions that they have those on the gates of
-// tasks. `outcomes[m]` are model m's, the source first.
-void compare_tasks(std::span<const TaskData> tasks, std::span<const TaskOutcomes> outcomes, Result& result);
+// tasks. `outcomes[m]` are model m's, the source first. With a `baseline` that has them, what has changed
+// since.
+void compare_tasks(std::span<const TaskData> tasks, std::span<const TaskOutcomes> outcomes, Result& result,
+                   const Baseline* baseline = nullptr);
 
 // One JSON object an example: what each model made of it (docs/reports.md).
 std::string per_example_lines(std::span<const TaskData> tasks, std::span<const TaskOutcomes> outcomes,

@@ -66,6 +66,35 @@ Json json_of(const TaskAccuracy& accuracy) {
   return json;
 }
 
+std::string task_sentence(const ModelResult& model, std::size_t t, const Result& result) {
+  const TaskAccuracy& accuracy = model.tasks[t].accuracies.front();
+  const std::string subject = fmt::format("{} on {}: ", model.facts.name, result.tasks[t].name);
+  if (accuracy.worse + accuracy.better == 0)
+    return subject + "right and wrong on the same examples as the source.";
+  Figure size = scaled(*accuracy.difference, 100);
+  const bool lower = size.value < 0;
+  if (lower) size = scaled(size, -1);
+  return fmt::format(
+      "{}accuracy {} points {} than the source's; {} of {} examples got worse, {} better (McNemar's exact "
+      "test: p = {}).",
+      subject, with_error(size, kPointsDecimals), lower ? "lower" : "higher", grouped(accuracy.worse),
+      grouped(result.tasks[t].examples), grouped(accuracy.better), p_text(accuracy.mcnemar_p));
+}
+
+std::string task_change_sentence(const ModelResult& model, std::size_t t, const Result& result) {
+  if (!result.baseline || !model.tasks[t].since) return "";
+  const auto& [change, paired] = *model.tasks[t].since;
+  const std::string subject =
+      fmt::format("{} on {} since {}{}: ", model.facts.name, result.tasks[t].name,
+                  result.baseline->path.filename().string(),
+                  result.baseline->date.empty() ? "" : " of " + result.baseline->date.substr(0, 10));
+  const std::string how =
+      paired ? "example by example" : "unpaired, for want of the baseline's --per-example file";
+  return fmt::format("{}accuracy {} points {}, {}.", subject,
+                     with_error(scaled(change, change.value < 0 ? -100 : 100), kPointsDecimals),
+                     change.value < 0 ? "lower" : "higher", how);
+}
+
 }  // namespace
 
 std::vector<std::vector<std::string>> task_rows(const Result& result) {
@@ -89,19 +118,9 @@ std::vector<std::string> task_sentences(const ModelResult& model, const Result& 
   for (std::size_t t = 0; t < model.tasks.size(); ++t) {
     const TaskAccuracy& accuracy = model.tasks[t].accuracies.front();
     if (!accuracy.difference) continue;
-    const std::string subject = fmt::format("{} on {}: ", model.facts.name, result.tasks[t].name);
-    if (accuracy.worse + accuracy.better == 0) {
-      sentences.push_back(subject + "right and wrong on the same examples as the source.");
-      continue;
-    }
-    Figure size = scaled(*accuracy.difference, 100);
-    const bool lower = size.value < 0;
-    if (lower) size = scaled(size, -1);
-    sentences.push_back(fmt::format(
-        "{}accuracy {} points {} than the source's; {} of {} examples got worse, {} better (McNemar's exact "
-        "test: p = {}).",
-        subject, with_error(size, kPointsDecimals), lower ? "lower" : "higher", grouped(accuracy.worse),
-        grouped(result.tasks[t].examples), grouped(accuracy.better), p_text(accuracy.mcnemar_p)));
+    sentences.push_back(task_sentence(model, t, result));
+    std::string since = task_change_sentence(model, t, result);
+    if (!since.empty()) sentences.push_back(std::move(since));
   }
   return sentences;
 }
@@ -147,6 +166,9 @@ Json tasks_json(const ModelResult& model, const Result& result) {
       task["perplexity"] = figure_json(*figures.perplexity);
       task["perplexity_ratio"] = figure_or_null(figures.perplexity_ratio);
     }
+    if (figures.since)
+      task["since_baseline"] = {{"acc", figure_json(figures.since->share)},
+                                {"paired", figures.since->paired}};
     json.push_back(std::move(task));
   }
   return json;

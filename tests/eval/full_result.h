@@ -26,6 +26,7 @@ inline void add_tasks(Result& result) {
     result.models[m].tasks = {{.accuracies = {accuracy}, .perplexity = Figure{20, 1, Interval{18, 22}}},
                               {.accuracies = {accuracy, by_characters}}};
     if (m > 0) result.models[m].tasks[0].perplexity_ratio = ratio;
+    if (m > 0) result.models[m].tasks[0].since = TaskChange{accuracy.difference.value(), true};
   }
 }
 

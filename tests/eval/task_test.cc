@@ -1,5 +1,7 @@
 #include "eval/task.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -9,6 +11,7 @@
 #include <sstream>
 
 #include "core/base/file.h"
+#include "core/base/output_file.h"
 #include "eval/eval.h"
 #include "eval/findings.h"
 #include "eval/gate.h"
@@ -18,7 +21,6 @@
 #include "tests/eval/sample_result.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/temp_dir.h"
-
 namespace regroup::eval {
 namespace {
 
@@ -161,7 +163,8 @@ TEST(TaskStatistics, AreThoseOfTheirPapers) {
 // them wrong and `better` of the others right; with a text or without; perhaps the source once more.
 Result result_with_tasks(std::size_t right, std::size_t worse, std::size_t better,
                          std::optional<double> budget, bool with_text = false, std::size_t examples = 400,
-                         bool same = false) {
+                         bool same = false, const Baseline* baseline = nullptr,
+                         std::string* lines = nullptr) {
   TaskData piqa{.task = &tasks()[1], .path = "piqa.jsonl", .examples = {}};
   TaskOutcomes source(1), model(1);
   const auto answer = [](bool correct) {
@@ -190,7 +193,9 @@ Result result_with_tasks(std::size_t right, std::size_t worse, std::size_t bette
     result.gates = {
         {.budget = *budget, .kind = static_cast<std::size_t>(kind - gate_kinds().begin()), .task = "piqa"}};
   const std::vector<TaskOutcomes> outcomes = {source, model};
-  compare_tasks(std::vector<TaskData>{piqa}, outcomes, result);
+  if (baseline) result.baseline = baseline->facts();
+  compare_tasks(std::vector<TaskData>{piqa}, outcomes, result, baseline);
+  if (lines) *lines = per_example_lines(std::vector<TaskData>{piqa}, outcomes, result);
   return result;
 }
 
@@ -208,6 +213,47 @@ TEST(CompareTasks, CountsWhatGotWorseAndBetter) {
   EXPECT_EQ(figures.accuracies[1].key, "acc_norm");  // always right
   EXPECT_EQ(figures.accuracies[1].share.value, 1);
   EXPECT_FALSE(figures.perplexity.has_value());
+}
+
+// An earlier run in which the model got 10 of 400 examples wrong that the source got right; now 30.
+TEST(CompareTasks, SayWhatHasChangedSinceABaseline) {
+  const testing::TempDir folder;
+  std::string lines;
+  Result earlier = result_with_tasks(300, 10, 0, {}, false, 400, false, nullptr, &lines);
+  earlier.options = {{"per-example", "gone/answers.jsonl"}};
+  const auto since = [&](const Json& json) {
+    write_output_file(folder / "earlier.json", to_text(json), true);
+    const Baseline baseline(folder / "earlier.json");
+    const Result now = result_with_tasks(300, 30, 0, {}, false, 400, false, &baseline);
+    baseline.require_comparable(now, now.models.front().facts);
+    const std::string said = fmt::format("{}", fmt::join(task_sentences(now.models[1], now), "\n"));
+    return std::pair(now.models[1].tasks[0].since, said);
+  };
+  const Json json = report_json(earlier);
+  const auto [unpaired, said] = since(json);
+  ASSERT_TRUE(unpaired);
+  EXPECT_FALSE(unpaired->paired);
+  EXPECT_NEAR(unpaired->share.value, -20 / 400., 1e-12);
+  EXPECT_NEAR(*unpaired->share.error, std::sqrt((290. * 110 + 270. * 130) / 400 / 400 / 399), 1e-12);
+  EXPECT_CONTAINS(said, "accuracy 5.00 ± 3.24 points lower, unpaired");
+
+  write_text(folder / "answers.jsonl", lines);  // beside the report
+  const auto [paired, also_said] = since(json);
+  EXPECT_TRUE(paired->paired);
+  EXPECT_NEAR(paired->share.value, -20 / 400., 1e-12);
+  EXPECT_LT(*paired->share.error, 0.5 * *unpaired->share.error);
+  EXPECT_LT(paired->share.interval->high, 0);
+  EXPECT_CONTAINS(also_said, "points lower, example by example");
+
+  Json another = json;
+  another["tasks"][0]["sha256"] = std::string(64, '0');
+  EXPECT_CONTAINS(user_error_of([&] { since(another); }), "the file of task piqa was another");
+  another = json;
+  another["tasks"][0]["name"] = another["models"][1]["tasks"][0]["name"] = "arc_easy";
+  EXPECT_FALSE(since(another).first) << "a task that it has not is not compared";
+  fs::remove(folder / "answers.jsonl");
+  write_text(folder / "answers.jsonl", lines.substr(0, lines.size() / 2));
+  EXPECT_FALSE(since(json).first->paired) << "not what that run wrote";
 }
 
 TEST(TaskGate, DecidesEachTaskInPoints) {
