@@ -61,5 +61,11 @@ TEST(EvalBootstrap, TooFewClustersHaveNone) {
   EXPECT_EQ(report_json(result)["models"][1]["bootstrap"]["intervals"], Json::object());
 }
 
+TEST(Bootstrap, AsksForMoreResamplesTheFartherItsPercentilesAre) {
+  EXPECT_EQ(least_replicates(0.9), 100);
+  EXPECT_EQ(least_replicates(0.95), 200);
+  EXPECT_EQ(least_replicates(0.999), 10'000);
+}
+
 }  // namespace
 }  // namespace regroup::eval

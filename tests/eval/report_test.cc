@@ -102,6 +102,17 @@ TEST(Findings, WithoutAGateTheHeadlineIsTheNearestModel) {
   EXPECT_TRUE(headline(alone).starts_with("source: perplexity ")) << headline(alone);
 }
 
+TEST(Reports, NamesMarkNothingUp) {
+  Result result = noisy_result({0.05}, Gate{1.02, 0.95});
+  result.models[1].facts.name = "<img src=x onerror=alert(1)>|*";
+  for (const std::string& text : {report_markdown(result), report_html(result)}) {
+    std::string plain = text;
+    for (std::size_t at = 0; (at = plain.find("\\<", at)) != plain.npos;) plain.erase(at, 2);
+    EXPECT_FALSE(contains(plain, "<img")) << plain;
+  }
+  EXPECT_TRUE(contains(report_markdown(result), "\\|\\*"));
+}
+
 TEST(Reports, EveryOutputNamesTheConvention) {
   Result result = noisy_result({0.05}, Gate{1.02, 0.95});
   for (const Convention& each : conventions()) {
