@@ -5,8 +5,8 @@
 #include <optional>
 
 #include "convert/fingerprint.h"
+#include "convert/whole_file.h"
 #include "core/base/error.h"
-#include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/checkpoint/safetensors.h"
 #include "core/model/stored.h"
@@ -50,25 +50,6 @@ std::optional<CalibrationTokens> read_tokens(const fs::path& path, const Json& r
   return tokens;
 }
 
-void write_tokens(const fs::path& path, const Json& recipe, const CalibrationTokens& tokens) {
-  fs::path unfinished = path;
-  unfinished += ".partial";
-  fs::remove(unfinished);
-  const at::Tensor ids = tokens.tokens_WT.contiguous();
-  checkpoint::SafetensorsWriter writer(
-      unfinished,
-      {{.name = "tokens",
-        .dtype = checkpoint::DType::kI64,
-        .shape = ids.sizes().vec(),
-        .begin = 0,
-        .end = ids.nbytes()}},
-      {{"recipe", recipe.dump()}, {"held_out", std::to_string(tokens.held_out)}, {"origin", tokens.origin}});
-  writer.append(model::bytes_of(ids));
-  writer.finish();
-  fs::rename(unfinished, path);
-  sync_directory(path.has_parent_path() ? path.parent_path() : fs::path("."));
-}
-
 }  // namespace
 
 CalibrationTokens kept_tokens(const fs::path& path, const Json& recipe,
@@ -76,7 +57,11 @@ CalibrationTokens kept_tokens(const fs::path& path, const Json& recipe,
   if (fs::exists(path))
     if (std::optional<CalibrationTokens> kept = read_tokens(path, recipe)) return *std::move(kept);
   CalibrationTokens made = make();
-  write_tokens(path, recipe, made);
+  fs::path unfinished = path;
+  unfinished += ".partial";
+  write_whole(
+      path, unfinished, {{"tokens", made.tokens_WT}}, checkpoint::DType::kI64,
+      {{"recipe", recipe.dump()}, {"held_out", std::to_string(made.held_out)}, {"origin", made.origin}});
   return made;
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "convert/fingerprint.h"
+#include "convert/whole_file.h"
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/log.h"
@@ -64,25 +65,12 @@ void LayerFiles::write(std::int64_t layer, const MergedLayer& merged) const {
   record["refits"] = Json::array();
   for (const RefitRecord& refit : merged.record.refits)
     record["refits"].push_back({refit.name, refit.before, refit.after, refit.accepted});
-  std::vector<checkpoint::TensorInfo> infos;
   const checkpoint::DType dtype =
       merged.attention.k_KDN.scalar_type() == at::kDouble ? checkpoint::DType::kF64 : checkpoint::DType::kF32;
-  for (const auto& [name, tensor] : named(merged.attention))
-    infos.push_back(
-        {.name = name, .dtype = dtype, .shape = tensor.sizes().vec(), .begin = 0, .end = tensor.nbytes()});
-  const fs::path unfinished = directory_ / "unfinished";
-  fs::remove(unfinished);
-  checkpoint::SafetensorsWriter writer(unfinished, infos,
-                                       {{"record", record.dump()},
-                                        {"hidden", std::to_string(merged.attention.hidden)},
-                                        {"rotary_dims", std::to_string(merged.attention.rotary_dims)}});
-  for (const auto& [name, tensor] : named(merged.attention)) {
-    const at::Tensor contiguous = tensor.contiguous();
-    writer.append(model::bytes_of(contiguous));
-  }
-  writer.finish();
-  fs::rename(unfinished, path_of(layer));
-  sync_directory(directory_);
+  write_whole(path_of(layer), directory_ / "unfinished", named(merged.attention), dtype,
+              {{"record", record.dump()},
+               {"hidden", std::to_string(merged.attention.hidden)},
+               {"rotary_dims", std::to_string(merged.attention.rotary_dims)}});
 }
 
 MergedLayer LayerFiles::read(std::int64_t layer) const {
