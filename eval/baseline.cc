@@ -262,16 +262,22 @@ BaselineFacts Baseline::facts() const {
           .commit = text_of(json_.value("commit", Json("")))};
 }
 
+std::string named(const BaselineFacts& baseline) {
+  return baseline.path.filename().string() +
+         (baseline.date.empty() ? "" : " of " + baseline.date.substr(0, 10));
+}
+
 std::string baseline_sentence(const ModelResult& model, const Result& result) {
   if (!result.baseline || !model.difference) return "";
-  const std::string name = result.baseline->path.filename().string();
-  if (!model.since) return fmt::format("{} is not in the baseline {}.", model.facts.name, name);
-  const std::string when = result.baseline->date.empty() ? "" : " of " + result.baseline->date.substr(0, 10);
+  if (!model.since)
+    return fmt::format("{} is not in the baseline {}.", model.facts.name,
+                       result.baseline->path.filename().string());
+  const std::string then = named(*result.baseline);
   const Figure& change = model.since->change;
   if (change.value == 0 && change.interval && change.error.value_or(0) == 0)
-    return fmt::format("{} since {}{}: the same, token by token.", model.facts.name, name, when);
+    return fmt::format("{} since {}: the same, token by token.", model.facts.name, then);
   return fmt::format(
-      "{} since {}{}: {}, {}.", model.facts.name, name, when,
+      "{} since {}: {}, {}.", model.facts.name, then,
       ratio_phrase(model.since->ratio, result.confidence, "the baseline's"),
       model.since->paired ? "token by token" : "unpaired, for want of the baseline's --per-token file");
 }

@@ -59,6 +59,9 @@ class Baseline {
   Json json_;
 };
 
+// "earlier.json of 2026-01-31": which run it was.
+std::string named(const BaselineFacts& baseline);
+
 // "MODEL since earlier.json: perplexity 0.4% higher (…), paired."; empty without a baseline.
 std::string baseline_sentence(const ModelResult& model, const Result& result);
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <span>
 
+#include "eval/baseline.h"
 #include "eval/figure.h"
 #include "eval/report.h"
 #include "eval/text.h"
@@ -85,9 +86,7 @@ std::string task_change_sentence(const ModelResult& model, std::size_t t, const 
   if (!result.baseline || !model.tasks[t].since) return "";
   const auto& [change, paired] = *model.tasks[t].since;
   const std::string subject =
-      fmt::format("{} on {} since {}{}: ", model.facts.name, result.tasks[t].name,
-                  result.baseline->path.filename().string(),
-                  result.baseline->date.empty() ? "" : " of " + result.baseline->date.substr(0, 10));
+      fmt::format("{} on {} since {}: ", model.facts.name, result.tasks[t].name, named(*result.baseline));
   const std::string how =
       paired ? "example by example" : "unpaired, for want of the baseline's --per-example file";
   return fmt::format("{}accuracy {} points {}, {}.", subject,

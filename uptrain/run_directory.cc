@@ -13,6 +13,7 @@
 #include "core/base/file.h"
 #include "core/base/file_lock.h"
 #include "core/base/log.h"
+#include "core/checkpoint/output.h"
 
 namespace regroup::uptrain {
 namespace {
@@ -53,14 +54,6 @@ fs::path without_slash(fs::path path) {
   return path.has_filename() ? path : path.parent_path();
 }
 
-void require_parent(const fs::path& path) {
-  const fs::path parent = without_slash(path).parent_path();
-  if (parent.empty() || fs::is_directory(parent)) return;
-  throw UserError({.where = path.string(),
-                   .what = fmt::format("there is no directory '{}' to make it in", parent.string()),
-                   .remedy = "Make it first, or mend the path"});
-}
-
 int take_lock(const fs::path& path) {
   const int lock = ::open((path / kLock).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (lock < 0)
@@ -80,7 +73,7 @@ fs::path checkpoints_of(const fs::path& path) {
 bool require_run_directory(const fs::path& path, bool resume, bool overwrite) {
   const Content content = content_of(path);
   refuse(path, content, resume, overwrite);
-  require_parent(path);
+  checkpoint::require_parent(without_slash(path));
   return content == Content::kUnfinished && resume;
 }
 

@@ -57,15 +57,6 @@ fs::path parent_of(const fs::path& path) {
   return path.has_parent_path() ? path.parent_path() : fs::path(".");
 }
 
-void require_parent(const fs::path& path) {
-  std::error_code error;
-  if (!fs::is_directory(parent_of(path), error))
-    throw UserError(
-        {.where = path.string(),
-         .what = fmt::format("there is no directory '{}' to make it in", parent_of(path).string()),
-         .remedy = "Make it first, or mend the path"});
-}
-
 void require_replaceable(const fs::path& path, bool overwrite) {
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
@@ -155,6 +146,15 @@ void sync_tree(const fs::path& directory) {
 }
 
 }  // namespace
+
+void require_parent(const fs::path& path) {
+  std::error_code error;
+  if (!fs::is_directory(parent_of(path), error))
+    throw UserError(
+        {.where = path.string(),
+         .what = fmt::format("there is no directory '{}' to make it in", parent_of(path).string()),
+         .remedy = "Make it first, or mend the path"});
+}
 
 OutputDirectory::OutputDirectory(fs::path path, bool overwrite)
     : path_(meant_by(std::move(path))), overwrite_(overwrite) {

@@ -19,6 +19,9 @@
 
 namespace regroup::checkpoint {
 
+// UserError unless there is a directory to make `path` in.
+void require_parent(const std::filesystem::path& path);
+
 class OutputDirectory {
  public:
   // UserError if `path` exists and `overwrite` is false, if its parent does not exist or cannot be written,
