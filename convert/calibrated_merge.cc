@@ -102,6 +102,8 @@ class CalibratedMerge {
     return std::ranges::any_of(recipe_.refits, [](const Refit* refit) { return refit->reads_source; });
   }
 
+  std::int64_t attention_windows() const { return std::min(kAttentionWindows, tokens_.training()); }
+
   // Takes the projections that it has replaced out of `weights`: what is large is held once, and not while
   // refits hold theirs.
   MergedLayer merge(model::Weights& weights, std::int64_t index) {
@@ -128,7 +130,7 @@ class CalibratedMerge {
       const at::Tensor learned_BTM = tokens_.learned(step.input_BTM, step.begin);
       moments.add(learned_BTM);
       if (follows_student()) set_target(step);
-      if (reads_source() && step.begin < std::min(kAttentionWindows, tokens_.training()))
+      if (reads_source() && step.begin < attention_windows())
         first_inputs.push_back(learned_BTM.cpu());
       count(step.stream_BTM);
     });
@@ -166,7 +168,7 @@ class CalibratedMerge {
                          .done = [this](double tokens) { progress_.advance(tokens); }};
     if (reads_source()) {
       problem.source = permuted(source, order_of(merged.record.grouping));
-      problem.source_input_STM = at::cat(first_inputs);
+      problem.source_input_STM = at::cat(first_inputs).narrow(0, 0, attention_windows());
     }
     double error = held_out_error(problem, merged.attention);
     for (const Refit* row : recipe_.refits) {
@@ -211,11 +213,11 @@ class CalibratedMerge {
     model::Weights changed = without_projections(weights);
     put_projections(student_config_, student, index, changed, weight_T1_.options());
     const model::DecoderLayer layer(student_config_, changed, index);
-    for (std::int64_t begin = 0; begin < tokens_.windows(); begin += kWindowsAtATime) {
-      at::Tensor stream = student_WTM_.narrow(0, begin, std::min(kWindowsAtATime, tokens_.windows() - begin));
+    for_each_batch(0, tokens_.windows(), tokens_.length(), [&](std::int64_t begin, std::int64_t windows) {
+      at::Tensor stream = student_WTM_.narrow(0, begin, windows);
       stream.copy_(layer(stream.to(device_), source_.rotation()));
       count(stream);
-    }
+    });
   }
 
   const ModelDirectory& model_;

@@ -29,6 +29,17 @@ at::Tensor CalibrationTokens::learned(const at::Tensor& values_B, std::int64_t b
   return values_B.narrow(0, 0, std::clamp(training() - begin, std::int64_t{0}, values_B.size(0)));
 }
 
+std::int64_t windows_at_a_time(std::int64_t length) {
+  constexpr std::int64_t kTokens = 2048;
+  return std::max(std::int64_t{1}, kTokens / length);
+}
+
+void for_each_batch(std::int64_t begin, std::int64_t end, std::int64_t length,
+                    const std::function<void(std::int64_t first, std::int64_t count)>& take) {
+  const std::int64_t most = windows_at_a_time(length);
+  for (std::int64_t first = begin; first < end; first += most) take(first, std::min(most, end - first));
+}
+
 std::int64_t calibration_window(const family::ModelDirectory& model) {
   constexpr std::int64_t kWindow = 512;
   return std::min(kWindow, model.config.max_positions);

@@ -6,6 +6,7 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -26,8 +27,11 @@ struct CalibrationTokens {
   at::Tensor learned(const at::Tensor& values_B, std::int64_t begin) const;
 };
 
-// Windows that are gone through at a time.
-inline constexpr std::int64_t kWindowsAtATime = 4;
+// Windows of `length` tokens that are gone through at a time: some 2,048 tokens.
+std::int64_t windows_at_a_time(std::int64_t length);
+// Goes through windows [begin, end) so: `take` is given the first of a batch, and how many they are.
+void for_each_batch(std::int64_t begin, std::int64_t end, std::int64_t length,
+                    const std::function<void(std::int64_t first, std::int64_t count)>& take);
 
 // Tokens of a window: 512, or what the model's positions allow.
 std::int64_t calibration_window(const family::ModelDirectory& model);

@@ -21,6 +21,9 @@ struct MergeMethod {
   std::string_view grouping;  // the row of groupings() that is its default
   bool uses_statistics;       // else heads are combined by fixed numbers, and no statistics are made
   bool turns_heads;           // writes query and output projections too: its merges have views
+  // Laws that hold for some rows and not for others, each tested over all of them (tests/laws).
+  bool ignores_order;  // the model does not depend on the order of heads inside a group
+  bool is_least;  // no merge has a lesser merge_error(): a grouped model behind any symmetry is found again
   // The merge of `members`, of at least two. Null: the heads are drawn afresh (with_drawn_heads).
   HeadMerge (*merge)(const HeadStatistics& statistics, const Members& members, const MergeContext& context);
   // A quicker way to group_error(); null: there is none.

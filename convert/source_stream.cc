@@ -1,7 +1,5 @@
 #include "convert/source_stream.h"
 
-#include <algorithm>
-
 #include "core/model/decoder.h"
 
 namespace regroup::convert {
@@ -21,24 +19,23 @@ SourceStream::SourceStream(const family::ModelDirectory& model, const at::Tensor
       rotation_(model::rotation_at(model.config, 0, tokens_WT.size(1), stream_WTM_.options().device(device),
                                    stream_WTM_.scalar_type())) {
   const model::Weights weights = model::load_embedding(model, stream_WTM_.scalar_type(), device);
-  for (std::int64_t begin = 0; begin < tokens_WT.size(0); begin += kWindowsAtATime) {
-    const std::int64_t count = std::min(kWindowsAtATime, tokens_WT.size(0) - begin);
+  for_each_batch(0, tokens_WT.size(0), tokens_WT.size(1), [&](std::int64_t begin, std::int64_t count) {
     stream_WTM_.narrow(0, begin, count)
         .copy_(model::embedded(config_, weights, tokens_WT.narrow(0, begin, count).to(device)));
-  }
+  });
 }
 
 void SourceStream::advance(const model::Weights& weights, const std::function<void(const Step&)>& visit) {
   const model::DecoderLayer layer(config_, weights, layer_);
-  ++layer_;
-  for (std::int64_t begin = 0; begin < stream_WTM_.size(0); begin += kWindowsAtATime) {
-    at::Tensor stream = stream_WTM_.narrow(0, begin, std::min(kWindowsAtATime, stream_WTM_.size(0) - begin));
+  const bool is_last = ++layer_ == config_.layers;
+  for_each_batch(0, stream_WTM_.size(0), stream_WTM_.size(1), [&](std::int64_t begin, std::int64_t count) {
+    at::Tensor stream = stream_WTM_.narrow(0, begin, count);
     Step step{.begin = begin, .stream_BTM = stream.to(device_), .input_BTM = {}, .output_BTM = {}};
     step.input_BTM = layer.attention_input(step.stream_BTM);
     step.output_BTM = layer.attention_output(layer.heads(step.input_BTM, rotation_));
     visit(step);
-    stream.copy_(layer.after(step.stream_BTM, step.output_BTM));
-  }
+    if (!is_last) stream.copy_(layer.after(step.stream_BTM, step.output_BTM));
+  });
 }
 
 MomentSum::MomentSum(std::int64_t inputs, at::Tensor weight_T1)

@@ -34,7 +34,8 @@ class SourceStream {
   SourceStream(const family::ModelDirectory& model, const at::Tensor& tokens_WT, at::Tensor stream_WTM,
                at::Device device);
 
-  // Takes all windows through the next layer, whose weights these are; `visit` sees them on the way.
+  // Takes all windows through the next layer, whose weights these are; `visit` sees them on the way. What
+  // comes out of the last one nobody reads: there they go no further than its attention.
   void advance(const model::Weights& weights, const std::function<void(const Step&)>& visit);
 
   const at::Tensor& stream_WTM() const { return stream_WTM_; }

@@ -93,10 +93,10 @@ at::Tensor input_of(const RefitProblem& problem, const at::Tensor& rows) {
 // Of the targets that are learned from.
 double mean_square(const RefitProblem& problem) {
   double sum = 0;
-  for (std::int64_t begin = 0; begin < problem.training; begin += kWindowsAtATime) {
-    const at::Tensor target = problem.target(begin, std::min(kWindowsAtATime, problem.training - begin));
+  for_each_batch(0, problem.training, problem.tokens(), [&](std::int64_t begin, std::int64_t count) {
+    const at::Tensor target = problem.target(begin, count);
     sum += (target.square() * problem.weight_T1).sum(at::kDouble).item<double>();
-  }
+  });
   return sum / static_cast<double>(problem.training * problem.tokens() * problem.target_WTM.size(2));
 }
 

@@ -17,8 +17,7 @@ Fit best_gain(const RefitProblem& problem, const AttentionLayer& student) {
   const model::Weights weights = weights_with(problem, student);
   const auto bias = weights.find({family::Part::kOutputBias, problem.layer});
   double of_output = 0, both = 0, of_target = 0;
-  for (std::int64_t begin = 0; begin < problem.training; begin += kWindowsAtATime) {
-    const std::int64_t count = std::min(kWindowsAtATime, problem.training - begin);
+  for_each_batch(0, problem.training, problem.tokens(), [&](std::int64_t begin, std::int64_t count) {
     at::Tensor output = student_output(problem, weights, begin, count);
     at::Tensor target = problem.target(begin, count);
     if (bias != weights.end()) {  // not scaled with the values
@@ -28,7 +27,7 @@ Fit best_gain(const RefitProblem& problem, const AttentionLayer& student) {
     of_output += (output.square() * problem.weight_T1).sum(at::kDouble).item<double>();
     both += (output * target * problem.weight_T1).sum(at::kDouble).item<double>();
     of_target += (target.square() * problem.weight_T1).sum(at::kDouble).item<double>();
-  }
+  });
   if (!(of_output > 0)) return {};
   return {of_target - both * both / of_output, both / of_output};
 }

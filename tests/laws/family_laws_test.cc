@@ -17,6 +17,7 @@
 #include "core/family/home.h"
 #include "core/model/decoder.h"
 #include "core/model/layer_by_layer.h"
+#include "tests/support/expect_error.h"
 #include "tests/support/family_model.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tensor_file.h"
@@ -115,6 +116,23 @@ TEST_P(FamilyLaws, GaugesAndHeadOrderLeaveLogitsAlone) {
     EXPECT_LT(moved, 1e-10);
   else
     EXPECT_GT(moved, 1e-3) << "ALiBi knows heads by their number";
+}
+
+// What would change the model is not offered.
+TEST_P(FamilyLaws, HeadsThatCannotMoveAreNotMoved) {
+  if (!is_multi_head()) GTEST_SKIP() << "grouped already";
+  for (const convert::MergeMethod& row : convert::merge_methods()) {
+    const std::string_view chosen = convert::grouping_of(row, config());
+    EXPECT_EQ(chosen, config().heads_can_move() ? row.grouping : "contiguous") << row.name;
+  }
+  if (config().heads_can_move()) return;
+  write_text(folder_ / "groups.json", R"({"groups": [[0, 1], [2, 3]]})");
+  for (const std::string& grouping : {std::string("cost"), (folder_ / "groups.json").string()})
+    EXPECT_CONTAINS(testing::user_error_of([&] {
+                      convert_to(model_.path, folder_ / "moved", {.kv_heads = 2, .grouping = grouping});
+                    }),
+                    "heads cannot change places");
+  EXPECT_FALSE(fs::exists(folder_ / "moved"));
 }
 
 TEST_P(FamilyLaws, EqualHeadsMergeToThemselves) {

@@ -103,14 +103,17 @@ NamedTensors with_random_gauges(const TinyLlama& shape, const NamedTensors& tens
   return changed;
 }
 
-NamedTensors with_shuffled_heads(const TinyLlama& shape, const NamedTensors& tensors, std::uint64_t seed) {
+NamedTensors with_shuffled_heads(const TinyLlama& shape, const NamedTensors& tensors, std::uint64_t seed,
+                                 std::int64_t within) {
   NamedTensors changed = tensors;
-  const std::int64_t group = shape.heads / shape.kv_heads;
+  const std::int64_t group = shape.heads / shape.kv_heads, span = within > 0 ? within : shape.kv_heads;
   for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
     RandomStream stream(seed, fmt::format("shuffle/{}", layer));
     std::vector<std::int64_t> order(static_cast<std::size_t>(shape.kv_heads));
     std::iota(order.begin(), order.end(), 0);
-    for (std::size_t i = order.size() - 1; i > 0; --i) std::swap(order[i], order[stream.below(i + 1)]);
+    for (auto first = order.begin(); first != order.end(); first += span)
+      for (std::int64_t i = span - 1; i > 0; --i)
+        std::swap(first[i], first[static_cast<std::int64_t>(stream.below(static_cast<std::uint64_t>(i + 1)))]);
     const at::Tensor kv_order = at::tensor(order, at::kLong);
     const at::Tensor query_order = (kv_order.unsqueeze(1) * group + at::arange(group, at::kLong)).flatten();
     const auto reorder = [&](const at::Tensor& heads) {

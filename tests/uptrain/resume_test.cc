@@ -43,13 +43,15 @@ bool run_and_kill(const std::vector<std::string>& words, const fs::path& metrics
   return WIFSIGNALED(status);
 }
 
+// Without those that hold times, and the lock: a run that is killed between config.json, which is renamed into
+// place last, and the end of its own clearing up leaves it, empty.
 std::map<std::string, std::string> files_of(const fs::path& out) {
   std::map<std::string, std::string> files;
   for (const auto& entry : fs::recursive_directory_iterator(out)) {
     const std::string name = fs::relative(entry.path(), out).string();
-    const bool has_times = name == "metrics.jsonl" || name == "regroup.json" || name == "training.html" ||
-                           name.ends_with("state.json");
-    if (entry.is_regular_file() && !has_times) files[name] = read_text(entry.path());
+    const bool is_left_out = name == "metrics.jsonl" || name == "regroup.json" || name == "training.html" ||
+                             name == ".lock" || name.ends_with("state.json");
+    if (entry.is_regular_file() && !is_left_out) files[name] = read_text(entry.path());
   }
   return files;
 }
