@@ -1,4 +1,5 @@
 // A run that is stopped, however, and resumed ends with the bytes of one that was never stopped.
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -78,6 +79,51 @@ TEST(Resume, KilledAtRandomMomentsItEndsWithTheSameBytes) {
   EXPECT_EQ(metrics_of(folder / "whole").size(), 24);
 }
 
+std::vector<std::string> with_steps(std::vector<std::string> words, const std::string& steps) {
+  *std::next(std::ranges::find(words, "--steps")) = steps;
+  return words;
+}
+
+// Stopped after its first step, whatever has a state of its own or decides what is read.
+TEST(Resume, WhateverIsTrainedMinimisedAndReadItEndsWithTheSameBytes) {
+  const TempDir folder;
+  write_text_data(folder);
+  write_text(folder / "more", random_text(500, 2));
+  const std::string more = (folder / "more").string();
+  const std::vector<std::vector<std::string>> all = {
+      {"--optimizer", "muon", "--finish", "best"},
+      {"--documents", "masked"},
+      {"--documents", "apart", "--schedule", "cosine"},
+      {"--data", more, "--data-weights", "3", "1", "--skip-outliers", "6"},
+      {"--recompute", "--train", "kv", "--kv-lr-multiplier", "2", "--weight-decay", "0.1"},
+      {"--teacher", kModel.string(), "--temperature", "2", "--cross-entropy-share", "0.5"},
+      {"--teacher", kModel.string(), "--loss", "attention", "--optimizer", "muon", "--train", "attention"}};
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const std::string whole = fmt::format("whole-{}", i), stopped = fmt::format("stopped-{}", i);
+    const auto words = [&](const std::string& out) {
+      auto result = with_steps(arguments(folder, out), "4");
+      result.insert(result.end(), all[i].begin(), all[i].end());
+      return result;
+    };
+    const Ran once = run_program(words(whole));
+    ASSERT_EQ(once.code, 0) << once.err;
+    auto parts = words(stopped);
+    parts.insert(parts.end(), {"--time-limit", "0.00001"});
+    ASSERT_EQ(run_program(parts).code, 5);
+    parts = words(stopped);
+    parts.push_back("--resume");
+    const Ran again = run_program(parts);
+    ASSERT_EQ(again.code, 0) << again.err;
+    EXPECT_TRUE(files_of(folder / whole / "checkpoints").at("step-4/state.safetensors") ==
+                files_of(folder / stopped / "checkpoints").at("step-4/state.safetensors"))
+        << i;
+    EXPECT_TRUE(read_text(folder / whole / "model.safetensors") ==
+                read_text(folder / stopped / "model.safetensors"))
+        << i;
+    EXPECT_EQ(metrics_of(folder / whole), metrics_of(folder / stopped)) << i;
+  }
+}
+
 TEST(Resume, ADiskThatFillsDuringASaveCostsNoState) {
   const TempDir folder;
   write_text_data(folder);
@@ -100,11 +146,6 @@ TEST(Resume, ADiskThatFillsDuringASaveCostsNoState) {
   EXPECT_FALSE(fs::exists(folder / "out/config.json"));
   ASSERT_EQ(run_program(words).code, 0);
   EXPECT_TRUE(read_text(folder / "out/model.safetensors") == read_text(folder / "whole/model.safetensors"));
-}
-
-std::vector<std::string> with_steps(std::vector<std::string> words, const std::string& steps) {
-  *std::next(std::ranges::find(words, "--steps")) = steps;
-  return words;
 }
 
 // A budget may be cut short, or made longer, while the rate is at its peak; what was left to us stays as it
