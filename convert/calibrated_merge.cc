@@ -130,8 +130,7 @@ class CalibratedMerge {
       const at::Tensor learned_BTM = tokens_.learned(step.input_BTM, step.begin);
       moments.add(learned_BTM);
       if (follows_student()) set_target(step);
-      if (reads_source() && step.begin < attention_windows())
-        first_inputs.push_back(learned_BTM.cpu());
+      if (reads_source() && step.begin < attention_windows()) first_inputs.push_back(learned_BTM.cpu());
       count(step.stream_BTM);
     });
     InputMoments mean = moments.mean();

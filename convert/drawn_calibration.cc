@@ -59,8 +59,8 @@ void draw_every_second(const model::Decoder& head, const at::Tensor& stream_TM, 
 // streams of all windows pass through `stream_WTM`.
 void redraw(const family::ModelDirectory& model, const at::Tensor& ids_WT, const at::Tensor& stream_WTM,
             at::Device device, int round, std::uint64_t seed, Progress& progress) {
-  model::run_layer_by_layer(model, ids_WT.split(windows_at_a_time(ids_WT.size(1))), device, stream_WTM.flatten(0, 1),
-                            [&](double tokens) { progress.advance(tokens); });
+  model::run_layer_by_layer(model, ids_WT.split(windows_at_a_time(ids_WT.size(1))), device,
+                            stream_WTM.flatten(0, 1), [&](double tokens) { progress.advance(tokens); });
   const model::Decoder head(model.config, model::load_head(model, stream_WTM.scalar_type(), device));
   const std::span ids(ids_WT.mutable_data_ptr<std::int64_t>(), static_cast<std::size_t>(ids_WT.numel()));
   const auto length = static_cast<std::size_t>(ids_WT.size(1));

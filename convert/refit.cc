@@ -87,12 +87,13 @@ at::Tensor student_output(const RefitProblem& problem, const model::Weights& wei
 double held_out_error(const RefitProblem& problem, const AttentionLayer& student) {
   const model::Weights weights = weights_with(problem, student);
   double lost = 0, whole = 0;
-  for_each_batch(problem.training, problem.windows(), problem.tokens(), [&](std::int64_t begin, std::int64_t count) {
-    const at::Tensor target = problem.target(begin, count);
-    const at::Tensor difference = student_output(problem, weights, begin, count) - target;
-    lost += (difference.square() * problem.weight_T1).sum(at::kDouble).item<double>();
-    whole += (target.square() * problem.weight_T1).sum(at::kDouble).item<double>();
-  });
+  for_each_batch(problem.training, problem.windows(), problem.tokens(),
+                 [&](std::int64_t begin, std::int64_t count) {
+                   const at::Tensor target = problem.target(begin, count);
+                   const at::Tensor difference = student_output(problem, weights, begin, count) - target;
+                   lost += (difference.square() * problem.weight_T1).sum(at::kDouble).item<double>();
+                   whole += (target.square() * problem.weight_T1).sum(at::kDouble).item<double>();
+                 });
   return in_units_of(whole, lost);
 }
 

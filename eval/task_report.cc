@@ -67,19 +67,25 @@ Json json_of(const TaskAccuracy& accuracy) {
   return json;
 }
 
+// "accuracy 1.20 ± 0.40 points lower"
+std::string moved_by(const Figure& change) {
+  const Figure points = scaled(change, change.value < 0 ? -100 : 100);
+  return fmt::format("accuracy {} points {}", with_error(points, kPointsDecimals),
+                     change.value < 0   ? "lower"
+                     : change.value > 0 ? "higher"
+                                        : "apart");
+}
+
 std::string task_sentence(const ModelResult& model, std::size_t t, const Result& result) {
   const TaskAccuracy& accuracy = model.tasks[t].accuracies.front();
   const std::string subject = fmt::format("{} on {}: ", model.facts.name, result.tasks[t].name);
   if (accuracy.worse + accuracy.better == 0)
     return subject + "right and wrong on the same examples as the source.";
-  Figure size = scaled(*accuracy.difference, 100);
-  const bool lower = size.value < 0;
-  if (lower) size = scaled(size, -1);
   return fmt::format(
-      "{}accuracy {} points {} than the source's; {} of {} examples got worse, {} better (McNemar's exact "
-      "test: p = {}).",
-      subject, with_error(size, kPointsDecimals), lower ? "lower" : "higher", grouped(accuracy.worse),
-      grouped(result.tasks[t].examples), grouped(accuracy.better), p_text(accuracy.mcnemar_p));
+      "{}{} {} the source's; {} of {} examples got worse, {} better (McNemar's exact test: p = {}).", subject,
+      moved_by(*accuracy.difference), accuracy.difference->value == 0 ? "from" : "than",
+      grouped(accuracy.worse), grouped(result.tasks[t].examples), grouped(accuracy.better),
+      p_text(accuracy.mcnemar_p));
 }
 
 std::string task_change_sentence(const ModelResult& model, std::size_t t, const Result& result) {
@@ -89,9 +95,7 @@ std::string task_change_sentence(const ModelResult& model, std::size_t t, const 
       fmt::format("{} on {} since {}: ", model.facts.name, result.tasks[t].name, named(*result.baseline));
   const std::string how =
       paired ? "example by example" : "unpaired, for want of the baseline's --per-example file";
-  return fmt::format("{}accuracy {} points {}, {}.", subject,
-                     with_error(scaled(change, change.value < 0 ? -100 : 100), kPointsDecimals),
-                     change.value < 0 ? "lower" : "higher", how);
+  return fmt::format("{}{}, {}.", subject, moved_by(change), how);
 }
 
 }  // namespace

@@ -31,8 +31,9 @@ constexpr std::array<std::string_view, 26> kLeftSuffixes = {".safetensors", ".sa
                                                             ".partial",     ".crdownload",
                                                             ".aria2",       ".tmp"};
 
-constexpr std::array<std::string_view, 9> kLeftNames = {
-    "config.json", ".git", ".gitattributes", ".gitignore", ".gitmodules", ".hg", ".lock", ".svn", "metrics.jsonl"};
+constexpr std::array<std::string_view, 9> kLeftNames = {"config.json", ".git",        ".gitattributes",
+                                                        ".gitignore",  ".gitmodules", ".hg",
+                                                        ".lock",       ".svn",        "metrics.jsonl"};
 
 // regroup.json, REGROUP.md, regroup.toml …
 constexpr std::string_view kOurs = "regroup.";

@@ -283,6 +283,12 @@ TEST(TaskGate, StaysWithinWhatAccuracyCanBe) {
   EXPECT_EQ(same.models[1].tasks[0].accuracies[0].difference->interval->low, 0);
 }
 
+TEST(TaskReports, WhatHasNotMovedIsNeitherHigherNorLower) {
+  const Result result = result_with_tasks(300, 7, 7, {});
+  EXPECT_CONTAINS(task_sentences(result.models[1], result).front(),
+                  "points apart from the source's; 7 of 400 examples got worse, 7 better");
+}
+
 TEST(TaskReports, EveryOutputSaysWhatChanged) {
   const std::string sentence =
       "a on piqa: accuracy 3.75 ± 1.24 points lower than the source's; 20 of 400 examples got worse, 5 "

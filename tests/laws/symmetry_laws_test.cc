@@ -132,11 +132,11 @@ TEST(SymmetryLaws, OtherMethodsLoseTheHiddenModel) {
     const NamedTensors tensors = hidden(shape, 8);
     for (const convert::MergeMethod& method : convert::merge_methods()) {
       if (method.is_least) continue;
-      const at::Tensor lost = converted_logits(
-          shape, tensors,
-          {.kv_heads = groups,
-           .method = std::string(method.name),
-           .grouping = method.merge == nullptr || groups == 1 ? "contiguous" : "cost"});
+      const at::Tensor lost =
+          converted_logits(shape, tensors,
+                           {.kv_heads = groups,
+                            .method = std::string(method.name),
+                            .grouping = method.merge == nullptr || groups == 1 ? "contiguous" : "cost"});
       EXPECT_GT(difference(lost, expected), 1e-2) << method.name << " to " << groups;
     }
   }

@@ -113,7 +113,8 @@ NamedTensors with_shuffled_heads(const TinyLlama& shape, const NamedTensors& ten
     std::iota(order.begin(), order.end(), 0);
     for (auto first = order.begin(); first != order.end(); first += span)
       for (std::int64_t i = span - 1; i > 0; --i)
-        std::swap(first[i], first[static_cast<std::int64_t>(stream.below(static_cast<std::uint64_t>(i + 1)))]);
+        std::swap(first[i],
+                  first[static_cast<std::int64_t>(stream.below(static_cast<std::uint64_t>(i + 1)))]);
     const at::Tensor kv_order = at::tensor(order, at::kLong);
     const at::Tensor query_order = (kv_order.unsqueeze(1) * group + at::arange(group, at::kLong)).flatten();
     const auto reorder = [&](const at::Tensor& heads) {

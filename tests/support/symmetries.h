@@ -21,8 +21,8 @@ NamedTensors with_copied_heads(TinyLlama& shape, const NamedTensors& tensors, st
 // map of its values, both of condition at most 10, undone in queries and output columns.
 NamedTensors with_random_gauges(const TinyLlama& shape, const NamedTensors& tensors, std::uint64_t seed);
 
-// Key/value heads of each layer in a random order, each with its query heads; if `within` is given, each of so
-// many neighbours among themselves.
+// Key/value heads of each layer in a random order, each with its query heads; if `within` is given, each of
+// so many neighbours among themselves.
 NamedTensors with_shuffled_heads(const TinyLlama& shape, const NamedTensors& tensors, std::uint64_t seed,
                                  std::int64_t within = 0);
 

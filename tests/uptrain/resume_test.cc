@@ -44,8 +44,8 @@ bool run_and_kill(const std::vector<std::string>& words, const fs::path& metrics
   return WIFSIGNALED(status);
 }
 
-// Without those that hold times, and the lock: a run that is killed between config.json, which is renamed into
-// place last, and the end of its own clearing up leaves it, empty.
+// Without those that hold times, and the lock: a run that is killed between config.json, which is renamed
+// into place last, and the end of its own clearing up leaves it, empty.
 std::map<std::string, std::string> files_of(const fs::path& out) {
   std::map<std::string, std::string> files;
   for (const auto& entry : fs::recursive_directory_iterator(out)) {
