@@ -62,7 +62,7 @@ def arguments():
     parser.add_argument("--data", type=pathlib.Path, default=SHARED / "data/corpora/books_valid.txt")
     parser.add_argument("--tokens", type=int, default=49152, help="held-out tokens")
     parser.add_argument("--kv-heads", type=int, nargs="+", default=[4, 2, 1])
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), metavar="NAME")
     parser.add_argument("--program", type=pathlib.Path, default=ROOT / "build/release/regroup")
     parser.add_argument("--results", type=pathlib.Path, help="write a record of the run into this folder")
@@ -115,7 +115,7 @@ def main():
             cells, seconds = [], []
             for index, kv_heads in enumerate(args.kv_heads):
                 outs = []
-                for seed in range(args.seeds if tokens is not None and row not in SINGLE else 1):
+                for seed in args.seeds if tokens is not None and row not in SINGLE else args.seeds[:1]:
                     outs.append(folder / f"model-{kv_heads}-{seed}")
                     seconds.append(convert(args, shard, flags, tokens, kv_heads, seed, outs[-1]))
                 source, values = losses(args, folder, outs)

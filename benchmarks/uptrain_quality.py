@@ -3,7 +3,7 @@
 
 Training text is all of --train but its last --set-aside bytes; with --tune those, and not the held-out text, are what is
 measured on: recipes are chosen there. Seeds choose calibration windows and the order of training windows.
-usage: .venv/bin/python benchmarks/uptrain_quality.py [--rows NAME...] [--kv-heads G...] [--fractions F...] [--seeds N]
+usage: .venv/bin/python benchmarks/uptrain_quality.py [--rows NAME...] [--kv-heads G...] [--fractions F...] [--seeds S...]
        [--tune] [--flags "--lr 1e-4"] [--results DIR]
 """
 import argparse
@@ -39,7 +39,7 @@ def arguments():
     parser.add_argument("--tokens", type=int, default=49152, help="held-out tokens")
     parser.add_argument("--kv-heads", type=int, nargs="+", default=[2, 1])
     parser.add_argument("--fractions", type=float, nargs="+", default=[0.01, 0.05])
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), metavar="NAME", default=list(ROWS))
     parser.add_argument("--program", type=pathlib.Path, default=ROOT / "build/release/regroup")
     parser.add_argument("--work", type=pathlib.Path, help="keep conversions here and take them from here")
@@ -94,7 +94,7 @@ def main():
     args = arguments()
     heads = [f"{8 // g}:1, {f:.0%}" for g in args.kv_heads for f in [0, *args.fractions]]
     lines = [f"nats per token above the source; {args.tokens} tokens of {'text set aside' if args.tune else args.data.name}, "
-             f"windows of 512; {args.seeds} seeds{'; ' + args.flags if args.flags else ''}", "",
+             f"windows of 512; seeds {', '.join(map(str, args.seeds))}{'; ' + args.flags if args.flags else ''}", "",
              "| | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
     print("\n".join(lines), flush=True)
     with tempfile.TemporaryDirectory() as name:
@@ -104,11 +104,11 @@ def main():
         for row in args.rows:
             cells = []
             for kv_heads in args.kv_heads:
-                starts = [bench.converted(row, kv_heads, seed) for seed in range(args.seeds)]
+                starts = [bench.converted(row, kv_heads, seed) for seed in args.seeds]
                 cells.append(cell([bench.above_source(start) for start in dict.fromkeys(starts)]))
                 for fraction in args.fractions:
                     cells.append(cell([bench.above_source(bench.uptrained(row, start, fraction, seed))
-                                       for seed, start in enumerate(starts)]))
+                                       for seed, start in zip(args.seeds, starts)]))
                     print(f"  {row}, {kv_heads} heads, {fraction}: {cells[-1]}", flush=True)
             lines.append(f"| {row} | " + " | ".join(cells) + " |")
     text = "\n".join(lines + ["", machine.describe()]) + "\n"
