@@ -41,7 +41,8 @@ TEST(Carry, TakesEverythingBesideWeightsAndConfig) {
                            "x.part",
                            "regroup.json",
                            "REGROUP.md",
-                           "metrics.jsonl"})
+                           "metrics.jsonl",
+                           ".lock"})
     write_file(directory / name, "x");
   fs::create_directories(directory / ".git");
   fs::create_directories(directory / "original");
