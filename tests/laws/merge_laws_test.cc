@@ -108,6 +108,20 @@ TEST(MergeLaws, EqualHeadsMergeToThemselves) {
       }
 }
 
+// To the bit; symmetry_laws_test.cc asks every method for the same function.
+TEST(MergeLaws, MeanDoesNotDependOnTheOrderInsideAGroup) {
+  TempDir folder;
+  const TinyLlama shape{.attention_bias = true};
+  auto tensors = testing::tiny_llama_tensors(shape);
+  testing::write_llama(shape, tensors, folder / "source");
+  for (auto& [name, tensor] : tensors)
+    if (is_kv(name)) tensor = tensor.unflatten(0, {2, 2, 4}).flip(1).contiguous().reshape_as(tensor);
+  testing::write_llama(shape, tensors, folder / "swapped");
+  const auto one = converted(folder, "source", {.plan = {.kv_heads = 2, .method = "mean"}});
+  const auto other = converted(folder, "swapped", {.plan = {.kv_heads = 2, .method = "mean"}});
+  for (const auto& [name, tensor] : one) EXPECT_TRUE(at::equal(tensor, other.at(name))) << name;
+}
+
 // The mean of means of equal groups is the mean of all: a grouped source is merged further as its multi-head
 // ancestor would have been, to rounding.
 TEST(MergeLaws, MeanInTwoStepsIsMeanInOne) {
