@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""What uptraining wins back: nats per token above the source on held-out text, by conversion, loss and budget.
+"""What uptraining wins back: nats per token above the source on held-out text, and KL(source || model), which has less noise
+to compare recipes by, by conversion, loss and budget.
 
 Training text is all of --train but its last --set-aside bytes; with --tune those, and not the held-out text, are what is
 measured on: recipes are chosen there. Seeds choose calibration windows and the order of training windows.
@@ -78,22 +79,24 @@ class Bench:
             *shlex.split(self.args.flags))
         return out
 
-    def above_source(self, model):
+    def measures(self, model):
         report = self.folder / "report.json"
         run(self.args.program, "eval", self.args.model, model, "--data", self.measured, "--window", 512, "--max-tokens",
             self.args.tokens, "--json", report, "--overwrite", "--quiet")
-        return json.loads(report.read_text())["models"][1]["difference"]["value"]
+        model = json.loads(report.read_text())["models"][1]
+        return model["difference"]["value"], model["statistics"]["kl_divergence"]["value"]
 
 
-def cell(values):
-    text = f"{statistics.fmean(values):.4f}"
-    return text + (f" ({min(values):.4f} to {max(values):.4f})" if len(values) > 1 else "")
+def cell(measures):
+    above, divergence = zip(*measures)
+    spread = f" ({min(above):.4f} to {max(above):.4f})" if len(above) > 1 else ""
+    return f"{statistics.fmean(above):.4f}{spread}; KL {statistics.fmean(divergence):.4f}"
 
 
 def main():
     args = arguments()
     heads = [f"{8 // g}:1, {f:.0%}" for g in args.kv_heads for f in [0, *args.fractions]]
-    lines = [f"nats per token above the source; {args.tokens} tokens of {'text set aside' if args.tune else args.data.name}, "
+    lines = [f"nats per token above the source, and KL to it; {args.tokens} tokens of {'text set aside' if args.tune else args.data.name}, "
              f"windows of 512; seeds {', '.join(map(str, args.seeds))}{'; ' + args.flags if args.flags else ''}", "",
              "| | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
     print("\n".join(lines), flush=True)
@@ -105,10 +108,10 @@ def main():
             cells = []
             for kv_heads in args.kv_heads:
                 starts = [bench.converted(row, kv_heads, seed) for seed in args.seeds]
-                cells.append(cell([bench.above_source(start) for start in dict.fromkeys(starts)]))
+                cells.append(cell([bench.measures(start) for start in dict.fromkeys(starts)]))
                 for fraction in args.fractions:
-                    cells.append(cell([bench.above_source(bench.uptrained(row, start, fraction, seed))
-                                       for seed, start in zip(args.seeds, starts)]))
+                    cells.append(cell([bench.measures(bench.uptrained(row, start, fraction, seed))
+                                   for seed, start in zip(args.seeds, starts)]))
                     print(f"  {row}, {kv_heads} heads, {fraction}: {cells[-1]}", flush=True)
             lines.append(f"| {row} | " + " | ".join(cells) + " |")
     text = "\n".join(lines + ["", machine.describe()]) + "\n"

@@ -77,10 +77,10 @@ CalibrationTokens read_calibration(const family::ModelDirectory& model, const Ca
   const std::int64_t asked = asked_windows(options, length);
   const std::int64_t windows = std::min(asked, available);
   if (windows < 2)
-    throw UserError({.where = "--calibration",
-                     .what = "too little text, or too small --calibration-tokens",
-                     .expected = std::to_string(3 * length) + " tokens or more",
-                     .found = std::to_string(std::min(std::ssize(stream.tokens), asked * length))});
+    throw UserError({.where = list_some(stream.sources),
+                     .what = "too little text to calibrate with",
+                     .expected = fmt::format("{} tokens or more", 3 * length),
+                     .found = fmt::format("{}", stream.tokens.size())});
   if (windows < asked)
     log_info(fmt::format("the calibration text makes {} windows of {} tokens; {} were asked for", windows,
                          length, asked));

@@ -64,7 +64,7 @@ data::TokenStream read_stream(const Options& options, const family::ModelDirecto
                                                 .document_start = options.document_start,
                                                 .vocab_size = source.config.vocab_size});
   if (stream.tokens.size() < 2)
-    throw UserError({.where = "--data",
+    throw UserError({.where = list_some(stream.sources),
                      .what = "too short to score a token",
                      .expected = "at least 2 tokens",
                      .found = fmt::format("{}", stream.tokens.size())});

@@ -128,6 +128,12 @@ std::int64_t resolve_batch(const UptrainOptions& options, const std::optional<do
   return options.batch_tokens / sequence_length;
 }
 
+std::string files_of(const std::vector<std::filesystem::path>& data) {
+  std::vector<std::string> names;
+  for (const std::filesystem::path& file : data) names.push_back(file.string());
+  return list_some(names);
+}
+
 std::int64_t resolve_sequence_length(const UptrainOptions& options, const family::ModelConfig& config,
                                      std::int64_t data_tokens) {
   const std::int64_t length = options.sequence_length
@@ -138,7 +144,8 @@ std::int64_t resolve_sequence_length(const UptrainOptions& options, const family
                      .expected = fmt::format("at most the model's {} positions", config.max_positions),
                      .found = std::to_string(length)});
   if (data_tokens <= length)
-    throw UserError({.where = "--data",
+    throw UserError({.where = files_of(options.data),
+                     .what = "too short to train on",
                      .expected = fmt::format("at least one window of {} tokens and a next one", length),
                      .found = fmt::format("{} tokens", data_tokens),
                      .remedy = "Give more text or a shorter --sequence-length"});

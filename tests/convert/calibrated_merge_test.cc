@@ -259,7 +259,9 @@ TEST_F(CalibratedMerge, TooLittleTextIsRefusedAndNothingIsLeft) {
   testing::write_random_tokens(folder_ / "few", 100, kShape.vocab);
   ConvertOptions little = options("out");
   little.calibration.files = {folder_ / "few"};
-  EXPECT_CONTAINS(user_error_of([&] { run(little); }), "too little text");
+  const std::string text = user_error_of([&] { run(little); });
+  EXPECT_CONTAINS(text, (folder_ / "few").string());
+  EXPECT_CONTAINS(text, "too little text");
   for (const auto& entry : fs::directory_iterator(folder_.path()))
     EXPECT_EQ(entry.path().filename().string().find("out"), std::string::npos) << entry;
 }

@@ -170,6 +170,11 @@ TEST_F(Evaluate, RefusesIdsBeyondTheVocabulary) {
   EXPECT_CONTAINS(refusal(), "beyond the vocabulary");
 }
 
+TEST_F(Evaluate, RefusesTextTooShortToScoreByItsName) {
+  options_.data = {ids_file("one.bin", 1)};
+  EXPECT_CONTAINS(refusal(), (folder_ / "one.bin").string() + ": too short to score a token");
+}
+
 TEST_F(Evaluate, RefusesAGateThatMeansNothing) {
   options_.max_ppl_ratio = 1.02;
   options_.models.clear();

@@ -113,6 +113,8 @@ TEST(Recipe, WhatDoesNotFitIsRefused) {
   options.batch_tokens = 1024;
   EXPECT_CONTAINS(refusal(options), "a multiple of the sequence length 100");
   options.batch_tokens = 0;
+  options.data = {"a.txt", "b.txt"};
+  EXPECT_CONTAINS(refusal(options, 100), "a.txt, b.txt: too short to train on");
   EXPECT_CONTAINS(refusal(options, 100), "at least one window of 100 tokens");
   options = UptrainOptions{};
   options.tokens = 500;
