@@ -55,4 +55,12 @@ if(LibTorch_FOUND AND NOT TARGET LibTorch::LibTorch)
                              "${LibTorch_INCLUDE_DIR}" "${LibTorch_INCLUDE_DIR}/torch/csrc/api/include")
   target_link_libraries(LibTorch::LibTorch INTERFACE "${LibTorch_CPU_LIBRARY}" "${LibTorch_C10_LIBRARY}")
   get_filename_component(LibTorch_LIBRARY_DIR "${LibTorch_CPU_LIBRARY}" DIRECTORY)
+  # at::parallel_for is a header: compiled without OpenMP it is a loop on one thread. The threads must be those of the
+  # OpenMP that LibTorch was linked to, which wheels and zips carry under a name of theirs: two would fight for the cores.
+  target_compile_options(LibTorch::LibTorch INTERFACE -fopenmp)
+  file(GLOB _openmp "${LibTorch_LIBRARY_DIR}/libgomp*.so*")
+  if(NOT _openmp)
+    set(_openmp gomp)
+  endif()
+  target_link_libraries(LibTorch::LibTorch INTERFACE ${_openmp})
 endif()

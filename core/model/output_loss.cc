@@ -60,7 +60,8 @@ Sums sum_rows(const at::Tensor& logits_RV, const at::Tensor& targets_R, const Of
   const std::int64_t rows = logits_RV.size(0), vocab = logits_RV.size(1);
   const auto* targets = targets_R.const_data_ptr<std::int64_t>();
   std::vector<Sums> found(static_cast<std::size_t>(rows));
-  at::parallel_for(0, rows, 1, [&](std::int64_t begin, std::int64_t end) {
+  constexpr std::int64_t kGrain = 16384;  // elements that are worth a thread
+  at::parallel_for(0, rows, kGrain / vocab + 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       if (targets[i] < 0)
         std::fill_n(row<Element>(logits_RV, i), vocab, Element{0});

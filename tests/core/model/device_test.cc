@@ -1,6 +1,11 @@
 #include "core/model/device.h"
 
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
+
+#include <array>
+#include <set>
+#include <thread>
 
 #include "core/base/error.h"
 
@@ -29,6 +34,22 @@ TEST(Device, SaysWhyThereIsNoSuchGpu) {
   const std::string message = refusal("cuda:127");
   EXPECT_NE(message.find("--device cuda:127: no such device: found "), std::string::npos) << message;
   EXPECT_NE(message.find("Use --device cpu"), std::string::npos) << message;
+}
+
+// at::parallel_for is compiled into our code: without OpenMP, or with another one than LibTorch's, it would
+// run on one thread, or on as many as it likes.
+TEST(Threads, OurLoopsRunOnAsManyAsLibTorchIsGiven) {
+  const int before = at::get_num_threads();
+  for (const int threads : {3, 1}) {
+    at::set_num_threads(threads);
+    std::array<std::thread::id, 3> ran;
+    at::parallel_for(0, 3, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i)
+        ran[static_cast<std::size_t>(i)] = std::this_thread::get_id();
+    });
+    EXPECT_EQ(std::set(ran.begin(), ran.end()).size(), static_cast<std::size_t>(threads));
+  }
+  at::set_num_threads(before);
 }
 
 TEST(Device, KnowsTheFourTypes) {
