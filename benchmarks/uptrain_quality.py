@@ -83,8 +83,8 @@ class Bench:
         report = self.folder / "report.json"
         run(self.args.program, "eval", self.args.model, model, "--data", self.measured, "--window", 512, "--max-tokens",
             self.args.tokens, "--json", report, "--overwrite", "--quiet")
-        model = json.loads(report.read_text())["models"][1]
-        return model["difference"]["value"], model["statistics"]["kl_divergence"]["value"]
+        found = json.loads(report.read_text())["models"][1]
+        return found["difference"]["value"], found["statistics"]["kl_divergence"]["value"]
 
 
 def cell(measures):
@@ -111,7 +111,7 @@ def main():
                 cells.append(cell([bench.measures(start) for start in dict.fromkeys(starts)]))
                 for fraction in args.fractions:
                     cells.append(cell([bench.measures(bench.uptrained(row, start, fraction, seed))
-                                   for seed, start in zip(args.seeds, starts)]))
+                                       for seed, start in zip(args.seeds, starts)]))
                     print(f"  {row}, {kv_heads} heads, {fraction}: {cells[-1]}", flush=True)
             lines.append(f"| {row} | " + " | ".join(cells) + " |")
     text = "\n".join(lines + ["", machine.describe()]) + "\n"
